@@ -1,0 +1,19 @@
+"""Test-wide set-up: a private data directory and the environment of a bare hub.
+
+It runs before Django reads its settings, so it may decide where the database is.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+_data = Path(tempfile.mkdtemp(prefix="tghub-tests-"))
+for name in ("TELEGRAM_DC", "TELEGRAM_DC_PUBLIC_KEY", "REDIS_URL", "TGHUB_ENCRYPTION_KEYS"):
+    os.environ.setdefault(name, "")
+os.environ["DATA_DIR"] = str(_data)
+os.environ["TGHUB_AUTH"] = "keys"
+os.environ["TELEGRAM_API_ID"] = "12345"
+os.environ["TELEGRAM_API_HASH"] = "0123456789abcdef0123456789abcdef"
+os.environ.setdefault("DATABASE_URL", os.environ.get("TEST_DATABASE_URL", ""))
+if not os.environ["DATABASE_URL"]:
+    del os.environ["DATABASE_URL"]
