@@ -1,0 +1,99 @@
+"""Serve the hub: HTTP, WebSocket and the Telegram engine in one process."""
+
+import gc
+import ipaddress
+import logging
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+logger = logging.getLogger(__name__)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Command(BaseCommand):
+    help = "Serve the hub: HTTP, WebSocket and the Telegram engine in one process."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=settings.TGHUB_HOST)
+        parser.add_argument("--port", type=int, default=settings.TGHUB_PORT, help="0: any free one")
+
+    def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+        refuse_open_hub_on_the_network(host)
+        # Only now: Daphne installs its reactor when it is imported.
+        from sessions_app.run_engine import serving
+        from tghub.asgi import application
+        from tghub.server import HubServer
+
+        with serving() as engine:
+            apply_migrations()
+            share_the_interpreter()
+
+            def ready(bound_port: int) -> None:
+                shown = f"[{host}]" if ":" in host else host
+                print(f"ready: http://{shown}:{bound_port}", flush=True)
+                engine.start()
+
+            # A colon would end the interface in Twisted's endpoint language.
+            interface = host.strip("[]").replace(":", r"\:")
+            server = HubServer(
+                application,
+                endpoints=[f"tcp:port={port}:interface={interface}"],
+                on_listening=ready,
+                request_buffer_size=64 * 1024,
+                websocket_max_message_size=64 * 1024,
+                websocket_max_frame_size=64 * 1024,
+                application_close_timeout=5,
+                verbosity=1,
+            )
+            server.run()
+            logger.info("Stopping")
+        if server.failed:
+            raise CommandError(f"Port {port} on {host} cannot be used; is something else there?")
+
+
+def refuse_open_hub_on_the_network(host: str) -> None:
+    """Open mode has no keys: it answers only this machine unless told otherwise."""
+    if settings.TGHUB_AUTH == "open" and not is_loopback(host) and not settings.TGHUB_OPEN_ANYWHERE:
+        raise CommandError(
+            f"TGHUB_AUTH=open serves without keys and does not listen on {host}. Use 127.0.0.1, "
+            "set TGHUB_AUTH=keys, or set TGHUB_OPEN_ANYWHERE=1 if you really mean it."
+        )
+
+
+def apply_migrations() -> None:
+    """Bring an embedded database up to date; ask for it where several machines share one."""
+    connection = connections["default"]
+    executor = MigrationExecutor(connection)
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not pending:
+        return
+    if not settings.IS_SQLITE:
+        raise CommandError("The database is not up to date: run `manage.py migrate` first.")
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def share_the_interpreter() -> None:
+    """Keep answers short while worker threads parse Telegram's pages.
+
+    With CPython's 5 ms switch interval a busy thread can starve the web loop for seconds;
+    collecting the whole start-up heap again and again costs as much.
+    """
+    sys.setswitchinterval(0.001)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

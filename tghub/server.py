@@ -1,0 +1,192 @@
+"""Daphne as the hub runs it: back-pressure, bounded bodies, JSON errors, graceful drain."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+# Daphne installs Twisted's asyncio reactor and has to come before anything else of Twisted.
+from daphne.server import Server, reactor  # isort: skip
+import orjson
+from daphne.http_protocol import HTTPFactory, WebRequest
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+logger = logging.getLogger(__name__)
+
+JSON_BODY_BYTES = 1024 * 1024
+UPLOAD_BODY_BYTES = 2 * 1024**3
+# What a client may still send after its body was found too large, so that it reads the answer.
+GRACE_BODY_BYTES = 16 * 1024 * 1024
+STALL_SECONDS = 60.0
+DRAIN_SECONDS = 4.0
+
+_ERROR_CODES = {400: "bad_request", 413: "too_large", 503: "unavailable"}
+
+
+@implementer(IPushProducer)
+class Gate:
+    """Closed while the transport of one client holds more than it can send."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+
+    def pauseProducing(self) -> None:  # noqa: N802 (Twisted's name)
+        self.open.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        self.open.set()
+
+    # The connection is lost: nobody may go on waiting for it.
+    stopProducing = resumeProducing  # noqa: N815
+
+
+class Request(WebRequest):  # type: ignore[misc]
+    """A request whose body is bounded before it is spooled to disk."""
+
+    received = 0
+    limit = JSON_BODY_BYTES
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802
+        kind = (self.requestHeaders.getRawHeaders(b"content-type") or [b""])[0]
+        if kind.lower().startswith((b"multipart/form-data", b"application/octet-stream")):
+            self.limit = UPLOAD_BODY_BYTES
+        # Twisted picks memory or an unlinked temporary file by this number.
+        super().gotLength(None if length is None else min(length, self.limit))
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        self.received += len(data)
+        if self.received <= self.limit:
+            super().handleContentChunk(data)
+        elif self.received > self.limit + GRACE_BODY_BYTES:
+            self.channel.abortConnection()
+
+    def process(self) -> Any:
+        if self.received > self.limit:
+            self.clientproto = b"HTTP/1.1"
+            self.setHeader(b"connection", b"close")
+            self.basic_error(413, b"Content Too Large", "The body is too large.")
+            return None
+        return super().process()
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        code = _ERROR_CODES.get(status, "server_error")
+        detail = body if status < 500 else "The server failed to answer."
+        headers = [(b"content-type", b"application/json")]
+        if status == 503:
+            headers.append((b"retry-after", b"5"))
+        start = {"type": "http.response.start", "status": status, "headers": headers}
+        self.handle_reply(start)
+        text = orjson.dumps({"detail": detail, "code": code})
+        self.handle_reply({"type": "http.response.body", "body": text})
+
+
+class Factory(HTTPFactory):  # type: ignore[misc]
+    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = Request
+        return protocol
+
+
+class HubServer(Server):  # type: ignore[misc]
+    """Daphne's server, which tells when it listens and lets running requests end."""
+
+    def __init__(self, *args: Any, on_listening: Callable[[int], None], **kwargs: Any) -> None:
+        super().__init__(*args, server_name="tghub", **kwargs)
+        self.on_listening = on_listening
+        self.ports: list[Any] = []
+        self.draining = False
+        self.failed = False
+
+    @property
+    def http_factory(self) -> Factory:
+        return self._http_factory
+
+    @http_factory.setter
+    def http_factory(self, stock: HTTPFactory) -> None:
+        # run() makes Daphne's own factory; ours takes its place.
+        self._http_factory = Factory(self)
+
+    def listen_success(self, port: Any) -> None:
+        super().listen_success(port)
+        self.ports.append(port)
+        self.on_listening(port.getHost().port)
+
+    def listen_error(self, failure: Any) -> None:
+        self.failed = True
+        super().listen_error(failure)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        if self.draining and scope["type"] == "http":
+            protocol.basic_error(503, b"Service Unavailable", "The hub is stopping.")
+            return None
+        return super().create_application(protocol, scope)
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Send one message, then wait while the client's transport is full.
+
+        Daphne itself never waits: one client that does not read makes it keep the whole
+        answer in memory. A client that stalls for `STALL_SECONDS` is cut off.
+        """
+        kind = message.get("type")
+        gate: Gate | None = getattr(protocol, "gate", None)
+        live = protocol in self.connections and not self.connections[protocol].get("disconnected")
+        if kind == "http.response.body" and live and getattr(protocol, "channel", None):
+            if message.get("more_body") and gate is None:
+                gate = protocol.gate = Gate()
+                protocol.registerProducer(gate, True)
+            elif not message.get("more_body") and gate is not None:
+                # Twisted wants the producer gone before Request.finish().
+                protocol.unregisterProducer()
+        await super().handle_reply(protocol, message)
+        if (
+            kind == "websocket.send"
+            and gate is None
+            and getattr(protocol.transport, "connected", False)
+        ):
+            # HTTPChannel's own producer is left over from the upgrade.
+            protocol.transport.unregisterProducer()
+            gate = protocol.gate = Gate()
+            protocol.transport.registerProducer(gate, True)
+        if gate is None or gate.open.is_set():
+            return
+        try:
+            await asyncio.wait_for(gate.open.wait(), STALL_SECONDS)
+        except TimeoutError:
+            stalled = getattr(protocol, "channel", None) or protocol
+            if stalled.transport is not None:
+                logger.info("A client stopped reading and was cut off")
+                stalled.transport.abortConnection()
+
+    def kill_all_applications(self) -> "Deferred[None]":
+        """Let what is being answered end, then cancel the rest; runs before the reactor stops."""
+        return ensureDeferred(self._drain())
+
+    async def _drain(self) -> None:
+        self.draining = True
+        for port in self.ports:
+            await maybeDeferred(port.stopListening)
+        running = [
+            details["application_instance"]
+            for details in self.connections.values()
+            if "application_instance" in details
+        ]
+        await Deferred.fromFuture(asyncio.ensure_future(_settle(running)))
+
+
+async def _settle(running: list["asyncio.Future[Any]"]) -> None:
+    if not running:
+        return
+    _, late = await asyncio.wait(running, timeout=DRAIN_SECONDS)
+    for application in late:
+        application.cancel()
+    if late:
+        logger.info("Cut %d requests short to stop in time", len(late))
+        await asyncio.wait(late, timeout=1)
+
+
+def stop_server() -> None:
+    """Stop the running server from any thread."""
+    reactor.callFromThread(reactor.stop)
