@@ -1,0 +1,67 @@
+"""Fixtures of the end-to-end tests: a sandbox Telegram and hubs in processes of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from tests.hub import ROOT, Hub
+
+PROVE = bool(os.environ.get("TGHUB_PROVE"))
+
+
+@pytest.fixture(scope="session")
+def count() -> Callable[[int, int], int]:
+    """Choose how often to repeat: `count(small, full)`; `make prove` takes the full one."""
+    return lambda small, full: full if PROVE else small
+
+
+@pytest.fixture
+def telegram() -> Iterator[Sandbox]:
+    """A Telegram of this test's own, in this process: it outlives any hub that is killed."""
+    with Sandbox(seed=1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite database to copy from; migrating takes seconds."""
+    directory = tmp_path_factory.mktemp("migrated")
+    path = directory / "tghub.sqlite3"
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+        env={**os.environ, "DATA_DIR": str(directory), "DATABASE_URL": f"sqlite:///{path}"},
+        cwd=ROOT,
+        check=True,
+    )
+    return path
+
+
+@pytest.fixture
+def make_hub(tmp_path: Path, telegram: Sandbox, migrated: Path) -> Iterator[Callable[..., Hub]]:
+    """Make hubs over data directories of this test: `make_hub("name", VARIABLE=value)`."""
+    hubs: list[Hub] = []
+
+    def make(name: str = "hub", **environment: str) -> Hub:
+        directory = tmp_path / name
+        if not directory.exists():
+            directory.mkdir(mode=0o700)
+            shutil.copy(migrated, directory / "tghub.sqlite3")
+        hub = Hub(directory, telegram, **environment)
+        hubs.append(hub)
+        return hub
+
+    yield make
+    for hub in hubs:
+        hub.close()
+
+
+@pytest.fixture
+def hub(make_hub: Callable[..., Hub]) -> Hub:
+    """A running hub in open mode."""
+    return make_hub().start()
