@@ -1,0 +1,1 @@
+"""The engine: Telegram sessions on threads of their own, behind one façade."""
