@@ -1,0 +1,40 @@
+"""The connection of one session, and whose it is."""
+
+from engine.methods.registry import method
+from engine.methods.shapes import ConnectionDict, ReconnectedDict, UserDict
+
+
+@method
+async def connect() -> ConnectionDict:
+    """Connect the session's client if it is not; raises Unavailable when Telegram is not there."""
+
+
+@method
+async def disconnect() -> bool:
+    """Disconnect the session's client; false when it was not connected."""
+
+
+@method
+async def reconnect() -> ReconnectedDict:
+    """Connect the session's client again and ask who it is; leave a living connection alone.
+
+    `user` is null when the session is not logged in.
+    """
+
+
+@method
+async def status() -> ConnectionDict:
+    """Tell what is known of the client; asks Telegram nothing.
+
+    `authorized` is null while unknown. It stays true after a revocation that Telegram has not
+    told us of: ask `get_me` to be sure.
+    """
+
+
+@method
+async def get_me() -> UserDict:
+    """Return the user that the session is logged in as; always asks Telegram.
+
+    Raises NotAuthorized when the session is not, or no longer, logged in.
+    Source: https://core.telegram.org/method/users.getUsers
+    """
