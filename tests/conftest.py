@@ -4,13 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from sandbox import Sandbox
 from tests.hub import ROOT, Hub
+from tests.services import postgresql, redis
 
 PROVE = bool(os.environ.get("TGHUB_PROVE"))
 
@@ -40,6 +43,38 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The PostgreSQL of this run: the suite's, or one of this process's own."""
+    given = os.environ.get("TEST_POSTGRESQL_URL")
+    if given:
+        yield given
+        return
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: str) -> Iterator[str]:
+    """An empty PostgreSQL database of this test's own, as a DATABASE_URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql_server, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield postgresql_server.rpartition("/")[0] + "/" + name
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The Redis of this run: the suite's, or one of this process's own."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    with redis() as url:
+        yield url
 
 
 @pytest.fixture

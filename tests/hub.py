@@ -154,11 +154,16 @@ class Hub:
 
     # What a user does
 
-    def log_in(self, session: str, phone: str, code: str, password: str = "") -> dict[str, Any]:
-        """Log a session in by phone, code and, where Telegram asks for it, password."""
+    def log_in(
+        self, session: str, phone: str, login_code: Callable[[str], str], password: str = ""
+    ) -> dict[str, Any]:
+        """Log a session in by phone, code and, where Telegram asks for it, password.
+
+        `login_code` tells the code that Telegram has just sent to a phone.
+        """
         started = self.post("/login/start", {"session_id": session, "phone_number": phone})
         assert started.status_code == 200, started.text
-        answer = self.post("/login/code", {"session_id": session, "phone_code": code})
+        answer = self.post("/login/code", {"session_id": session, "phone_code": login_code(phone)})
         if answer.json().get("status") == "2fa_required":
             answer = self.post("/login/password", {"session_id": session, "password": password})
         assert answer.json()["status"] == "success", answer.text

@@ -1,0 +1,174 @@
+"""Kill, freeze, restart: sessions come back, and never have two owners."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from sandbox import Sandbox
+from tests.hub import Hub, wait_until
+
+
+def add_users(telegram: Sandbox, number: int) -> list[str]:
+    phones = [f"+1555030{n:04}" for n in range(number)]
+    for phone in phones:
+        telegram.world.add_user(phone=phone, first_name=f"User{phone[-4:]}")
+    return phones
+
+
+def log_in_all(hub: Hub, telegram: Sandbox, phones: list[str]) -> None:
+    for phone in phones:
+        hub.log_in(phone, phone, telegram.login_code)
+
+
+def connected(hub: Hub) -> int:
+    sessions = hub.get("/sessions").json()["sessions"]
+    return sum(session["is_connected"] for session in sessions)
+
+
+def test_sessions_come_back_after_a_kill(hub: Hub, telegram: Sandbox) -> None:
+    phones = add_users(telegram, 3)
+    log_in_all(hub, telegram, phones)
+    asked = telegram.calls.count("auth.sendCode")
+    hub.kill()
+    hub.start()
+    assert hub.get("/health").json()["status"] == "healthy"
+    wait_until(lambda: connected(hub) == 3)
+    assert telegram.calls.count("auth.sendCode") == asked
+    sent = hub.post(
+        "/message/send", {"session_id": phones[0], "chat_id": "me", "message": "Still here"}
+    )
+    assert sent.json()["status"] == "success", sent.text
+    wait_until(lambda: "Session restoration complete: 3 sessions restored" in hub.log())
+    assert f"Session {phones[0]} restored successfully" in hub.log()
+
+
+def test_a_revoked_session_becomes_expired(hub: Hub, telegram: Sandbox) -> None:
+    phones = add_users(telegram, 2)
+    log_in_all(hub, telegram, phones)
+    hub.kill()
+    telegram.faults.revoke(phone=phones[0])
+    hub.start()
+    wait_until(lambda: hub.status(phones[0])["is_authenticated"] is False)
+    hub.wait_connected(phones[1])
+    body = {"session_id": phones[0], "chat_id": "me", "message": "No"}
+    assert hub.post("/message/send", body).status_code == 401
+    assert hub.status(phones[0])["is_active"] is False
+
+
+def test_a_session_revoked_while_running_becomes_expired(hub: Hub, telegram: Sandbox) -> None:
+    [phone] = add_users(telegram, 1)
+    log_in_all(hub, telegram, [phone])
+    telegram.faults.revoke(phone=phone)
+    body = {"session_id": phone, "chat_id": "me", "message": "No"}
+    wait_until(lambda: hub.post("/message/send", body).status_code == 401)
+    wait_until(lambda: hub.status(phone)["is_authenticated"] is False)
+
+
+def test_an_unreachable_server_leaves_every_row(hub: Hub, telegram: Sandbox) -> None:
+    phones = add_users(telegram, 2)
+    log_in_all(hub, telegram, phones)
+    hub.kill()
+    telegram.faults.refuse_connections(True)
+    hub.start()
+    assert hub.get("/health").status_code == 200
+    body = {"session_id": phones[0], "chat_id": "me", "message": "No"}
+    refused = hub.post("/message/send", body)
+    assert refused.status_code in (502, 503), refused.text
+    assert [s["is_authenticated"] for s in hub.get("/sessions").json()["sessions"]] == [True, True]
+    telegram.faults.refuse_connections(False)
+    wait_until(lambda: connected(hub) == 2, seconds=60)
+
+
+def test_a_graceful_stop_ends_in_order(hub: Hub, telegram: Sandbox) -> None:
+    [phone] = add_users(telegram, 1)
+    log_in_all(hub, telegram, [phone])
+    assert hub.stop() == 0
+    assert "Traceback" not in hub.log()
+
+
+def test_a_second_serve_on_the_same_data_refuses(hub: Hub) -> None:
+    second = hub.manage("serve", "--port", "0", check=False)
+    assert second.returncode != 0
+    assert "already" in second.stderr.lower()
+    assert "Traceback" not in second.stderr
+    assert hub.get("/health").status_code == 200
+
+
+def test_after_a_kill_the_next_serve_does_not_wait(hub: Hub, telegram: Sandbox) -> None:
+    [phone] = add_users(telegram, 1)
+    log_in_all(hub, telegram, [phone])
+    hub.kill()
+    hub.start()
+    answer = hub.post("/message/send", {"session_id": phone, "chat_id": "me", "message": "At once"})
+    assert answer.status_code in (200, 503)
+    hub.wait_connected(phone)
+
+
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "killed"])
+def test_two_owners_never_overlap(
+    make_hub: Callable[..., Hub], telegram: Sandbox, freeze: bool
+) -> None:
+    """Two hubs over one database, as on two machines: the lease alone keeps them apart."""
+    database = make_hub("first")
+    url = database.environment["DATABASE_URL"]
+    keys = {"DATABASE_URL": url, "TGHUB_ENCRYPTION_KEYS": "A" * 43 + "=", "SECRET_KEY": "x" * 50}
+    first = make_hub("first", **keys).start()
+    [phone] = add_users(telegram, 1)
+    log_in_all(first, telegram, [phone])
+    telegram.faults.detect_duplicate_keys(True)
+    if freeze:
+        first.freeze()
+    else:
+        first.kill()
+    second = make_hub("second", **keys).start()
+    wait_until(lambda: second.status(phone)["is_connected"], seconds=90)
+    if freeze:
+        first.thaw()
+        body = {"session_id": phone, "chat_id": "me", "message": "Too late"}
+        wait_until(lambda: first.post("/message/send", body).status_code == 503)
+    body = {"session_id": phone, "chat_id": "me", "message": "Mine now"}
+    assert second.post("/message/send", body).status_code == 200
+    assert telegram.calls.errors("AUTH_KEY_DUPLICATED") == 0
+
+
+def test_many_sessions_are_restored(
+    hub: Hub, telegram: Sandbox, count: Callable[[int, int], int], record_property: Callable
+) -> None:
+    number = count(20, 200)
+    phones = add_users(telegram, number)
+    log_in_all(hub, telegram, phones)
+    hub.kill()
+    hub.start()
+    started = psutil.Process(hub.process.pid).memory_info().rss
+    slowest = 0.0
+    while connected(hub) < number:
+        slowest = max(slowest, hub.get("/health").elapsed.total_seconds())
+    grown = psutil.Process(hub.process.pid).memory_info().rss - started
+    line = next(line for line in hub.log().splitlines() if "restoration complete" in line)
+    print(f"{number} sessions: {grown / 2**20:.0f} MiB, /health at most {slowest * 1000:.0f} ms")
+    print(line)
+    assert hub.get("/health").json()["active_sessions"] == number
+
+
+def test_a_wrong_encryption_key_is_a_clear_error(hub: Hub, telegram: Sandbox) -> None:
+    [phone] = add_users(telegram, 1)
+    log_in_all(hub, telegram, [phone])
+    hub.stop()
+    hub.environment["TGHUB_ENCRYPTION_KEYS"] = "A" * 43 + "="
+    done = hub.manage("serve", "--port", "0", check=False)
+    assert done.returncode != 0
+    assert "TGHUB_ENCRYPTION_KEYS" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_database_is_whole_after_a_kill(hub: Hub, telegram: Sandbox) -> None:
+    phones = add_users(telegram, 2)
+    log_in_all(hub, telegram, phones)
+    os.kill(hub.process.pid, signal.SIGKILL)
+    hub.kill()
+    with sqlite3.connect(hub.data_dir / "tghub.sqlite3") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
