@@ -1,0 +1,1 @@
+"""Telegram sessions: accounts, keys at rest, login, restore, the lease, hub REST."""
