@@ -69,16 +69,11 @@ def parse_body(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(
-            f"The body is not valid JSON: {_reason(error)}.", code="bad_json"
-        ) from None
+        where = f"line {error.lineno} column {error.colno}"
+        raise BadRequest(f"The body is not valid JSON: {where}.", code="bad_json") from None
     if suspicious and _has_nul(value):
         raise BadRequest("Text must not hold NUL characters.", code="bad_json")
     return value
-
-
-def _reason(error: orjson.JSONDecodeError) -> str:
-    return f"line {error.lineno} column {error.colno}"
 
 
 def _refuse_deep(body: bytes) -> None:

@@ -27,9 +27,14 @@ def is_loopback(peer: str | None) -> bool:
     return address is not None and address.is_loopback
 
 
+def network(text: str) -> Network:
+    """Return the network (or single address) that `text` names; raises ValueError."""
+    return ipaddress.ip_network(text.strip(), strict=False)
+
+
 @lru_cache(maxsize=8)
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(text.strip(), strict=False) for text in texts)
+    return tuple(map(network, texts))
 
 
 def is_trusted_proxy(address: Address) -> bool:
