@@ -1,0 +1,1 @@
+"""The bodies of `engine/methods`: same names and keywords, first argument `client`."""
