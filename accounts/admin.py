@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth import admin as auth_admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -12,13 +12,14 @@ from django.utils import timezone
 from accounts.callers import client_ip
 from accounts.models import ApiKey, AuditEvent, Scope, User, create_key, record
 
-
 if TYPE_CHECKING:
     KeyInline = admin.TabularInline[ApiKey, User]
     KeyAdmin = admin.ModelAdmin[ApiKey]
     KeyForm = forms.ModelForm[ApiKey]
     AuditAdmin = admin.ModelAdmin[AuditEvent]
+    DjangoUserAdmin = auth_admin.UserAdmin[User]
 else:
+    DjangoUserAdmin = auth_admin.UserAdmin
     KeyInline, KeyForm = admin.TabularInline, forms.ModelForm
     KeyAdmin = AuditAdmin = admin.ModelAdmin
 
@@ -74,21 +75,23 @@ class ApiKeyAdmin(KeyAdmin):
     autocomplete_fields = ("user",)
     actions = ("revoke",)
 
-    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         if obj is None:
             return ["user", "name", "scopes", "expires_at"]
         facts = ["created_at", "last_used_at", "revoked_at"]
         return ["shown_key", "user", "name", "shown_scopes", "expires_at", *facts]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         return [] if obj is None else [f for f in self.get_fields(request, obj) if f != "name"]
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         if obj is not None:
             # What a key allows is settled when it is made.
             kwargs["form"] = forms.ModelForm
             kwargs["fields"] = ["name"]
-        return super().get_form(request, obj, **kwargs)
+        return super().get_form(request, obj, change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:

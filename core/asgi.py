@@ -106,13 +106,13 @@ class _Reply:
             await self._send(message)
 
     def _merge(self, own: Any) -> list[tuple[bytes, bytes]]:
-        own = [(bytes(name), bytes(value)) for name, value in own]
-        present = {name.decode("latin-1").lower(): value for name, value in own}
+        merged = [(bytes(name), bytes(value)) for name, value in own]
+        present = {name.decode("latin-1").lower(): value for name, value in merged}
         kind = present.get("content-type", b"").decode("latin-1")
         for name, value in {**security_headers(kind), **self.headers}.items():
             if name.lower() not in present:
-                own.append((name.lower().encode(), value.encode("latin-1")))
-        return own
+                merged.append((name.lower().encode(), value.encode("latin-1")))
+        return merged
 
     async def answer(
         self, status: int, body: dict[str, Any] | None, headers: dict[str, str]
@@ -201,7 +201,7 @@ async def _serve_socket(
 
 def _common_headers(request_id: str, headers: dict[str, str]) -> dict[str, str]:
     common = {"X-Request-ID": request_id}
-    origin = headers.get("origin")
+    origin = headers.get("origin", "")
     if settings.CORS_ALLOWED_ORIGINS:
         common["Vary"] = "Origin"
         if origin in settings.CORS_ALLOWED_ORIGINS:

@@ -26,12 +26,16 @@ PRUNE_BATCH = 5000
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to append. `session_id` is the row's number, `chat_id` is marked."""
+    """An event to append. `session_id` is the row's number, `chat_id` is marked.
+
+    `date` is when it happened, now unless said.
+    """
 
     kind: str
     data: Any = None
     session_id: int | None = None
     chat_id: int | None = None
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class StoredEvent:
     session_id: int | None
     chat_id: int | None
     document: str
-    created_at: datetime
+    date: datetime
 
     @property
     def data(self) -> Any:
@@ -111,7 +115,7 @@ def _write(events: Sequence[NewEvent]) -> None:
     if not events:
         return
     documents = [json.dumps(event.data).decode() for event in events]
-    # Not the date of what happened: retention goes by age in the log, which follows the ids.
+    # Retention goes by age in the log, which follows the ids, not by when it happened.
     now = timezone.now()
     with transaction.atomic(savepoint=False):
         last = _advance(len(events))
@@ -124,6 +128,7 @@ def _write(events: Sequence[NewEvent]) -> None:
                     session_id=event.session_id,
                     chat_id=event.chat_id,
                     document=document,
+                    date=event.date or now,
                     created_at=now,
                 )
                 for n, (event, document) in enumerate(zip(events, documents, strict=True))
@@ -199,7 +204,7 @@ def read(
     if kinds is not None:
         rows = rows.filter(kind__in=list(kinds))
     limit = max(1, min(limit, MAX_PAGE))
-    columns = ("id", "kind", "session_id", "chat_id", "document", "created_at")
+    columns = ("id", "kind", "session_id", "chat_id", "document", "date")
     events = [StoredEvent(*row) for row in rows.values_list(*columns)[:limit]]
     # Rows may have been pruned while they were being read.
     pruned = _clock()[1]

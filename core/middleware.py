@@ -64,7 +64,7 @@ class RequestIDMiddleware(_Middleware):
 
 
 def _note_chunked_length(request: HttpRequest) -> None:
-    body = getattr(request, "_stream", None)
+    body: Any = getattr(request, "_stream", None)
     if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "") and hasattr(body, "seek"):
         request.META["CONTENT_LENGTH"] = str(body.seek(0, 2))
         body.seek(0)

@@ -32,6 +32,8 @@ class Event(models.Model):
     chat_id = models.BigIntegerField(null=True)
     # JSON as text: NUL characters and lone surrogates survive in both databases.
     document = models.TextField()
+    # When it happened, and when it came into the log.
+    date = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -39,6 +39,7 @@ class Migration(migrations.Migration):
                 ('session_id', models.BigIntegerField(null=True)),
                 ('chat_id', models.BigIntegerField(null=True)),
                 ('document', models.TextField()),
+                ('date', models.DateTimeField(default=django.utils.timezone.now)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
