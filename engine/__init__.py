@@ -1,1 +1,45 @@
-"""The engine: Telegram sessions on threads of their own, behind one façade."""
+"""The engine: Telegram sessions on threads of their own, behind one façade.
+
+`telegram` is the door; `methods` names everything that can be asked. Importing this package
+imports neither Telethon nor Django.
+"""
+
+from engine import methods
+from engine.errors import (
+    BadGateway,
+    BadRequest,
+    Conflict,
+    EngineError,
+    FloodWait,
+    Forbidden,
+    NotAuthorized,
+    NotFound,
+    PasswordNeeded,
+    TooLarge,
+    TooManyCalls,
+    Unavailable,
+)
+from engine.facade import Engine
+from engine.wire import Carried, Ref
+
+telegram = Engine()
+
+__all__ = [
+    "BadGateway",
+    "BadRequest",
+    "Carried",
+    "Conflict",
+    "Engine",
+    "EngineError",
+    "FloodWait",
+    "Forbidden",
+    "NotAuthorized",
+    "NotFound",
+    "PasswordNeeded",
+    "Ref",
+    "TooLarge",
+    "TooManyCalls",
+    "Unavailable",
+    "methods",
+    "telegram",
+]

@@ -10,7 +10,7 @@ def _connections() -> list[Any]:
         return []
     from django.db import connections
 
-    return connections.all(initialized_only=True)
+    return list(connections.all(initialized_only=True))
 
 
 def close_old_connections() -> None:

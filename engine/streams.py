@@ -15,6 +15,10 @@ class PipeClosed(Exception):
     """The reader has gone: nobody wants more bytes."""
 
 
+class UploadAborted(Exception):
+    """The bytes of an upload ended before they were complete."""
+
+
 class Pipe:
     """A bounded queue of chunks between two threads (or two tasks of one loop).
 

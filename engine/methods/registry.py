@@ -27,7 +27,8 @@ class Method:
     """A method by its dotted name, "messages.send_message".
 
     With `connect` False the body's first argument is a `Home` (the session's number and the
-    worker's clients) instead of a connected client. `stream` methods yield bytes; an `upload`
+    worker's clients) instead of a connected client. A `stream` method is a plain
+    `def` that returns an AsyncIterator[bytes]; an `upload`
     parameter takes them.
     """
 
@@ -35,6 +36,8 @@ class Method:
     signature: inspect.Signature
     connect: bool = True
     body: Callable[..., Any] | None = None
+
+    stream: bool = False
 
     @property
     def upload(self) -> bool:
@@ -90,7 +93,13 @@ def method(
         def refuse(*args: Any, **kwargs: Any) -> Any:
             raise TypeError(f"call it as telegram.call(ref, {signature.__name__}, ...)")
 
-        entry = Method(dotted, inspect.signature(signature), connect, body)
+        entry = Method(
+            dotted,
+            inspect.signature(signature),
+            connect,
+            body,
+            stream=not inspect.iscoroutinefunction(signature),
+        )
         _methods[dotted] = entry
         setattr(refuse, _ATTRIBUTE, entry)
         return refuse
