@@ -166,9 +166,10 @@ class Message:
             return self.sender
         return self.peer
 
-    def is_out(self, user_id: int) -> bool:
-        """Whether `user_id` wrote it (Telegram sets no `out` in Saved Messages forwards either)."""
-        return self.sender == user_id
+    def touch(self) -> None:
+        """Forget what was rendered; to be called after every change."""
+        self.version += 1
+        self.rendered.clear()
 
 
 @dataclass(slots=True, eq=False)
@@ -201,6 +202,7 @@ class Box:
     seq: int = 1
     last_id: int = 0  # newest message id given out
     events: list[Event] = field(default_factory=list)  # the last `World.limits.box_events`
+    trimmed_pts: int = 0  # pts of the newest event that is no longer kept
 
 
 @dataclass(slots=True, eq=False)
@@ -292,7 +294,6 @@ class Chat:
     deactivated: bool = False
     migrated_to: PeerId = 0
     migrated_from: PeerId = 0
-    migrated_from_max_id: int = 0
 
     @property
     def peer(self) -> PeerId:
@@ -402,7 +403,6 @@ class User:
     verified: bool = False
     premium: bool = False
     deleted: bool = False
-    phone_banned: bool = False
     hides_phone: bool = True  # only contacts see the number
     hides_forwards: bool = False
     last_seen: int = 0
@@ -416,7 +416,10 @@ class User:
     folders: list[Folder] = field(default_factory=list)
     contacts: dict[int, Contact] = field(default_factory=dict)
     blocked: set[PeerId] = field(default_factory=set)
-    random_ids: dict[tuple[PeerId, int], Message] = field(default_factory=dict)
+    random_ids: dict[int, Message] = field(default_factory=dict)  # what was sent with which
+    notices: list[tuple[int, Any]] = field(default_factory=list)  # (date, TL update without pts)
+    code_type: str = "app"  # how login codes travel first: app, sms, call, email, ...
+    full_user: dict[str, Any] = field(default_factory=dict)  # more fields of TL userFull
 
     @property
     def name(self) -> str:
@@ -437,6 +440,7 @@ class Authorization:
     date_active: int = 0
     exported_to: set[int] = field(default_factory=set)  # DCs with a copy of this login
     home: int | None = None  # key on the home DC that this one was exported from
+    refusal: str = ""  # why it was ended: SESSION_REVOKED, USER_DEACTIVATED...; "": unregistered
 
 
 @dataclass(slots=True, frozen=True)
