@@ -14,13 +14,15 @@ taken off before it is called, faults are applied, and what happened is logged.
 
 What the server asks of the world: `world.authorizations`, a dict by auth key id, where it
 puts an `Authorization(auth_key_id=…, dc=…)` when a key exchange ends; `authorization.user_id`
-(None before login); `world.users`, a dict by user id; and `world.updates.sink`, which it sets
-to `Server.push`. Handlers run on the server's event loop; world verbs come from any thread.
+(None before login) and `.refusal`; `world.log_out`; `world.users`, a dict by user id; and
+`world.updates.sink`, which it sets to `Server.push`. Handlers run on the server's event loop;
+world verbs come from any thread.
 """
 
 from __future__ import annotations
 
-import time
+import importlib
+import pkgutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -139,7 +141,7 @@ class Call:
 
     def now(self) -> int:
         """Return the server's time in Unix seconds."""
-        return int(time.time())
+        return self.world.now()
 
 
 class Method(NamedTuple):
@@ -178,3 +180,12 @@ def method_name(request: type) -> str:
     bare = bare[:1].lower() + bare[1:]
     topic = request.__module__.rpartition(".")[2]
     return bare if topic == "functions" else f"{topic}.{bare}"
+
+
+def load_methods() -> None:
+    """Import every module of `sandbox/methods`, so that each method is registered."""
+    from sandbox import methods
+
+    for module in pkgutil.iter_modules(methods.__path__, "sandbox.methods."):
+        if not module.name.endswith(".tests"):
+            importlib.import_module(module.name)
