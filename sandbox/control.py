@@ -1,8 +1,9 @@
 """A loopback HTTP port that offers the sandbox's verbs to other processes, as JSON.
 
-`POST /<verb>` with a JSON object of arguments answers `{"result": …}`, or 400
-`{"error": …}`. Verbs: `status`, `login_code`, `accept_login_token`, `calls`, `counts`,
-`count`, `clear_calls`, `crashes`, `shutdown`, `faults/<verb>`, `world/<verb>`.
+`POST /<verb>` with a JSON object of arguments (`_args`: positional ones) answers
+`{"result": …}`, or an error status and `{"error": …}`. Verbs: `status`, `login_code`,
+`accept_login_token`, `calls`, `counts`, `count`, `clear_calls`, `crashes`, `shutdown`,
+`faults/<verb>`, `world/<verb>`.
 Only for tests and demos: who can reach the port may do everything. Browsers cannot: a
 request with an `Origin`, a foreign `Host` or another content type is refused.
 """
@@ -111,7 +112,8 @@ class ControlServer:
         if verb is None:
             raise Refused(404, "no such verb")
         # Verbs of the world may take its lock while a method holds it.
-        return await asyncio.to_thread(verb, **arguments)
+        positional = arguments.pop("_args", [])
+        return await asyncio.to_thread(verb, *positional, **arguments)
 
     def _verb(self, name: str) -> Callable[..., Any] | None:
         sandbox, calls = self._sandbox, self._sandbox.calls

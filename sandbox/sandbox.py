@@ -55,7 +55,7 @@ class Sandbox:
         if dcs < MAIN_DC:
             raise ValueError(f"there are at least {MAIN_DC} data centres")
         self.host = host
-        self.world = world if world is not None else World.generate(seed)
+        self.world = world if world is not None else World.generate(seed, dcs=dcs)
         self.faults = Faults(seed)
         self.calls = CallLog()
         self.control_port = control_port
@@ -129,6 +129,11 @@ class Sandbox:
             return
         self.finish()
         thread.join(timeout=30)
+
+    def wait(self) -> None:
+        """Block until the sandbox has stopped."""
+        if self._thread is not None:
+            self._thread.join()
 
     def finish(self) -> None:
         """Ask the running sandbox to stop; returns at once."""
