@@ -1,0 +1,1 @@
+"""Measures: each runs the hub beside a yardstick in the same run and prints ratios."""
