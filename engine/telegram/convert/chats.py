@@ -79,13 +79,10 @@ def chat_type(entity: Any) -> ChatType:
         if getattr(entity, "is_self", False):
             return "saved"
         return "bot" if getattr(entity, "bot", False) else "user"
-    if isinstance(entity, types.Channel | types.ChannelForbidden):
-        return "supergroup" if entity.megagroup or _gigagroup(entity) else "channel"
-    return "group"
-
-
-def _gigagroup(entity: Any) -> bool:
-    return bool(getattr(entity, "gigagroup", False))
+    if isinstance(entity, types.Chat | types.ChatEmpty | types.ChatForbidden):
+        return "group"
+    group = getattr(entity, "megagroup", False) or getattr(entity, "gigagroup", False)
+    return "supergroup" if group else "channel"
 
 
 def entity_dialog(entity: Any) -> DialogDict:

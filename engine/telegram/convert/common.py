@@ -24,9 +24,9 @@ def marked_entity(entity: Any) -> int:
     """Return the marked id of a TL user or chat."""
     if isinstance(entity, types.User | types.UserEmpty):
         return entity.id
-    if isinstance(entity, types.Channel | types.ChannelForbidden):
-        return CHANNEL_BASE - entity.id
-    return -entity.id
+    if isinstance(entity, types.Chat | types.ChatEmpty | types.ChatForbidden):
+        return -entity.id
+    return CHANNEL_BASE - entity.id  # Channels, and communities, which share their ids.
 
 
 def index(users: Iterable[Any], chats: Iterable[Any]) -> dict[int, Any]:
