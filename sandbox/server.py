@@ -63,6 +63,7 @@ class DataCentres:
         self._thread = threading.get_ident()
         self.faults.attach(self)
         self.world.updates.sink = self.push
+        self.world.updates.key_sink = self.push_to_key
         self._options = []
         for dc in range(1, dcs + 1):
             port = ports[dc - 1] if dc <= len(ports) else 0

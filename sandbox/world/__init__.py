@@ -6,6 +6,7 @@ records the events with their pts and hands them to `world.updates`. The parts:
     model     the dataclasses            state     indices and look-ups
     posting   messages                   people    users, contacts, logins
     groups    chats and members          folders   one account's order of dialogs
+    logins    codes, QR, passwords
     updates   boxes and pushing          render    TL objects for one viewer
     generate  a lively world from a seed load      a world from a JSON file, and back
 """
@@ -14,11 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.world.folders import Folders
+from sandbox.world.logins import Logins
 from sandbox.world.model import Limits
 
 
-class World(Folders):
+class World(Logins):
     """Everything that a Telegram data centre knows."""
 
     def __init__(self, **options: Any) -> None:

@@ -418,7 +418,8 @@ class User:
     blocked: set[PeerId] = field(default_factory=set)
     random_ids: dict[int, Message] = field(default_factory=dict)  # what was sent with which
     notices: list[tuple[int, Any]] = field(default_factory=list)  # (date, TL update without pts)
-    code_type: str = "app"  # how login codes travel first: app, sms, call, email, ...
+    code_type: str = ""  # how codes travel first (logins.CODE_TYPES); "": app, if there is one
+    login_email: str = ""  # for code_type "email"
     full_user: dict[str, Any] = field(default_factory=dict)  # more fields of TL userFull
 
     @property
@@ -456,6 +457,10 @@ class Limits:
     code_seconds: int = 300
     code_attempts: int = 5
     resend_seconds: int = 60
+    codes_a_day: int = 300  # for one phone number; then PHONE_NUMBER_FLOOD
+    password_attempts: int = 10  # then FLOOD_WAIT
+    password_wait_seconds: int = 60
+    fresh_session_seconds: int = 86_400  # younger sessions may not end others
     edit_seconds: int = 172_800
     message_length: int = 4096
     caption_length: int = 1024

@@ -10,7 +10,7 @@ https://core.telegram.org/api/updates
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from telethon.tl import types
@@ -36,6 +36,7 @@ class Updates:
     def __init__(self, world: State) -> None:
         self.world = world
         self.sink: Sink | None = None
+        self.key_sink: Callable[[int, Any], None] | None = None  # to one key, logged in or not
 
     # Events with pts
 
