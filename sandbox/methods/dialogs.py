@@ -216,10 +216,8 @@ async def edit_peer_folders(call: Call, request: Any) -> Any:
         for peer, folder_id in moves:
             dialog = call.world.dialog(call.me.id, peer)
             if dialog.folder_id != folder_id:
-                dialog.folder_id, dialog.pinned = folder_id, False
-                call.world.updates.account_event(
-                    call.me, "folder_peers", peer=peer, max_id=folder_id
-                )
+                dialog.pinned = False
+                call.world.archive(call.me, peer, folder_id == ARCHIVE)
         return act.result()
 
 
@@ -237,14 +235,7 @@ async def toggle_dialog_pin(call: Call, request: Any) -> bool:
             most = PINNED_LIMIT_PREMIUM if call.me.premium else PINNED_LIMIT
             if len(pins) >= (PINNED_LIMIT_ARCHIVE if dialog.folder_id else most):
                 raise RpcError(400, "PINNED_DIALOGS_TOO_MUCH")
-            dialog.pinned_order = min((one.pinned_order for one in pins), default=0) - 1
-        dialog.pinned = bool(request.pinned)
-        update = types.UpdateDialogPinned(
-            peer=types.DialogPeer(render_peers.tl_peer(peer)),
-            pinned=dialog.pinned or None,
-            folder_id=dialog.folder_id or None,
-        )
-        call.world.updates.tell(call.me.id, [update], {peer}, keep=True)
+        call.world.pin_dialog(call.me, peer, bool(request.pinned))
         return True
 
 
@@ -256,11 +247,7 @@ async def mark_dialog_unread(call: Call, request: Any) -> bool:
     """
     with call.world.acting(call.me.id, call.origin):
         peer = input_peer(call, request.peer.peer)
-        call.world.dialog(call.me.id, peer).unread_mark = bool(request.unread)
-        update = types.UpdateDialogUnreadMark(
-            peer=types.DialogPeer(render_peers.tl_peer(peer)), unread=request.unread
-        )
-        call.world.updates.tell(call.me.id, [update], {peer}, keep=True)
+        call.world.mark_unread(call.me, peer, bool(request.unread))
         return True
 
 

@@ -140,7 +140,7 @@ def member_may(call: Call, chat: Chat, right: str) -> bool:
     member = chat.member(call.me.id)
     if member is None:
         return False
-    if member.creator or (member.admin_rights and getattr(member.admin_rights, right)):
+    if admin_may(call, chat, right):
         return True
     if chat.kind is Kind.CHANNEL:
         return False
@@ -148,3 +148,12 @@ def member_may(call: Call, chat: Chat, right: str) -> bool:
     return not (
         _forbids(member.banned_rights, right, now) or _forbids(chat.banned_rights, right, now)
     )
+
+
+def admin_may(call: Call, chat: Chat, right: str) -> bool:
+    """Whether the caller is the creator, or an administrator with this right."""
+    member = chat.member(call.me.id)
+    if member is None:
+        return False
+    rights = member.admin_rights
+    return member.creator or (rights is not None and bool(getattr(rights, right)))

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from telethon.tl import functions, types
 
+from sandbox.methods.pages import unix
 from sandbox.methods.peers import input_peer
 from sandbox.methods.results import messages_page
 from sandbox.rpc import Call, RpcError, handles
@@ -35,10 +36,11 @@ Post = Callable[[Call, Any], Message]
 
 @dataclass(slots=True)
 class Waiting:
-    """A scheduled message: how it looks, what will be sent, and the timer."""
+    """A scheduled message: how it looks, what will be sent and how, and the timer."""
 
     shown: Message
     outgoing: Outgoing
+    post: Post
     timer: asyncio.TimerHandle | None = None
 
 
@@ -86,11 +88,8 @@ def schedule(call: Call, act: Act, outgoing: list[Outgoing], date: int, post: Po
             grouped_id=one.grouped_id,
             ids={call.me.id: message_id},
         )
-        waiting = queue[message_id] = Waiting(shown, one)
-        if date != WHEN_ONLINE:
-            waiting.timer = asyncio.get_running_loop().call_later(
-                date - now, _post_due, call, one.peer, message_id, post
-            )
+        waiting = queue[message_id] = Waiting(shown, one, post)
+        _start_timer(call, waiting, one.peer, message_id)
         updates.append(types.UpdateMessageID(id=message_id, random_id=one.random_id))
         updates.append(types.UpdateNewScheduledMessage(_raw(call, waiting)))
         peers |= render.message_peers(shown, call.me.id)
@@ -98,11 +97,39 @@ def schedule(call: Call, act: Act, outgoing: list[Outgoing], date: int, post: Po
     return act.result(updates, peers)
 
 
-def _post_due(call: Call, peer: PeerId, message_id: int, post: Post) -> None:
+def edit_scheduled(call: Call, act: Act, peer: PeerId, request: Any) -> Any:
+    """Change a scheduled message's text or date (messages.editMessage with `schedule_date`)."""
+    queue = queue_of(call, peer)
+    waiting = queue.get(request.id)
+    if waiting is None:
+        raise RpcError(400, "MESSAGE_ID_INVALID")
+    date = unix(request.schedule_date)
+    if date <= call.world.now():
+        raise RpcError(400, "SCHEDULE_DATE_INVALID")
+    if request.message is not None:
+        waiting.shown.text = waiting.outgoing.text = request.message
+        waiting.shown.entities = waiting.outgoing.entities = list(request.entities or ())
+    waiting.shown.date = date
+    _start_timer(call, waiting, peer, request.id)
+    update = types.UpdateNewScheduledMessage(_raw(call, waiting))
+    return act.result([update], render.message_peers(waiting.shown, call.me.id))
+
+
+def _start_timer(call: Call, waiting: Waiting, peer: PeerId, message_id: int) -> None:
+    if waiting.timer is not None:
+        waiting.timer.cancel()
+    if waiting.shown.date != WHEN_ONLINE:
+        delay = waiting.shown.date - call.world.now()
+        waiting.timer = asyncio.get_running_loop().call_later(
+            delay, _post_due, call, peer, message_id
+        )
+
+
+def _post_due(call: Call, peer: PeerId, message_id: int) -> None:
     with call.world.lock:
         waiting = queue_of(call, peer).pop(message_id, None)
         if waiting is not None:
-            sent = post(call, waiting.outgoing)
+            sent = waiting.post(call, waiting.outgoing)
             _tell_gone(call, peer, {message_id: sent.id_for(call.me.id)})
 
 
@@ -153,12 +180,10 @@ async def send_scheduled_messages(call: Call, request: Any) -> Any:
 
     Source: https://core.telegram.org/method/messages.sendScheduledMessages
     """
-    from sandbox.methods.sending import post
-
     with call.world.acting(call.me.id, call.origin) as act:
         peer = input_peer(call, request.peer)
         for waiting, message_id in _take(call, peer, request.id):
-            sent = post(call, waiting.outgoing)
+            sent = waiting.post(call, waiting.outgoing)
             _tell_gone(call, peer, {message_id: sent.id_for(call.me.id)})
         return act.result()
 
