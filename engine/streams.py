@@ -28,9 +28,9 @@ class Pipe:
     credit then).
     """
 
-    def __init__(self, window: int = WINDOW, on_take: Callable[[], None] | None = None) -> None:
+    def __init__(self, window: int = WINDOW, on_take: Callable[[], object] | None = None) -> None:
         self.window = window
-        self._on_take = on_take
+        self.on_take = on_take
         self._lock = threading.Lock()
         self._chunks: deque[bytes] = deque()
         self._finished = False
@@ -92,8 +92,8 @@ class Pipe:
                     return None
                 waiter = self._wait()
             await asyncio.wrap_future(waiter)
-        if self._on_take is not None:
-            self._on_take()
+        if self.on_take is not None:
+            self.on_take()
         return chunk
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
