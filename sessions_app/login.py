@@ -16,11 +16,11 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from core import events
+from core import events, limits
 from core.errors import BadRequest, Conflict, NotFound, TooManyRequests
 from core.fields import field_of
 from engine import telegram
-from engine.errors import EngineError
+from engine.errors import EngineError, FloodWait
 from engine.methods import auth
 from engine.methods import sessions as session_methods
 from engine.methods.shapes import LoginDict, SentCodeDict, UserDict
@@ -97,6 +97,9 @@ def submit_code(
             code="phone_code_hash_invalid",
         )
 
+    limits.hit("try_code", *_who(session))
+    limits.hit("try_code", "phone", login.phone)
+
     def sign_in() -> LoginDict:
         return telegram.call(
             session.pk, auth.sign_in, phone=login.phone, code=code, phone_code_hash=known_hash
@@ -112,6 +115,8 @@ def submit_password(session: TelegramSession, *, password: str) -> LoginAnswer:
     waits for a password.
     """
     login = _under_way(session, LoginStep.WAIT_PASSWORD)
+    limits.hit("try_password", *_who(session))
+    limits.hit("try_password", "phone", login.phone)
 
     def check_password() -> LoginDict:
         return telegram.call(session.pk, auth.check_password, password=password)
@@ -130,6 +135,7 @@ def resend_code(session: TelegramSession) -> LoginAnswer:
         raise TooManyRequests(
             "The code may not be sent again yet.", code="resend_too_early", retry_after=wait
         )
+    limits.hit("send_code", "phone", login.phone)
     _take(login)
     try:
         sent = telegram.call(
@@ -210,16 +216,16 @@ def finish_login(session_id: int, user: UserDict) -> TelegramSession:
 
 def save_account(user: UserDict) -> Account:
     """Keep what is known of the Telegram user who is logged in."""
-    account, _ = Account.objects.update_or_create(
-        user_id=user["id"],
-        defaults={
-            "first_name": clean(user["first_name"], 256),
-            "last_name": clean(user["last_name"], 256),
-            "username": clean(user["username"], 64),
-            "phone": _with_plus(clean(user["phone"], 31)),
-        },
-    )
-    return account
+    facts = {
+        "first_name": clean(user["first_name"], 256),
+        "last_name": clean(user["last_name"], 256),
+        "username": clean(user["username"], 64),
+        "phone": _with_plus(clean(user["phone"], 31)),
+    }
+    known = Account.objects.filter(user_id=user["id"], **facts).first()
+    if known is not None:
+        return known
+    return Account.objects.update_or_create(user_id=user["id"], defaults=facts)[0]
 
 
 def drop_lapsed_logins() -> int:
@@ -265,13 +271,16 @@ def _open(session: TelegramSession, phone: str) -> LoginState | None:
 
 def _send_first_code(session: TelegramSession, login: LoginState) -> LoginAnswer:
     try:
+        limits.hit("send_code", "phone", login.phone)
+        limits.hit("send_code", *_who(session))
         if session.state != SessionState.WAIT_PHONE_NUMBER or session.auth_key is not None:
             forget_key(session)
         if session.account is not None and session.account.phone != login.phone:
             forget_peers(session.pk)
         sent = telegram.call(session.pk, auth.send_code, phone=login.phone)
-    except BaseException:
-        _drop(session, login)
+    except BaseException as exc:
+        # The row keeps the deadline that Telegram has set.
+        _drop(session, login, keep_session=isinstance(exc, FloodWait))
         raise
     _keep_code(session, login, sent)
     logger.info("Session %s: a login code is on its way (%s)", session.pk, sent["type"])
@@ -330,6 +339,9 @@ def _settle_success(session: TelegramSession, login: LoginState, answer: LoginDi
         return LoginAnswer(_reload(session), _login_of(session))
     user = answer["user"]
     assert user is not None
+    for limit in ("send_code", "try_code", "try_password"):
+        limits.forget(limit, *_who(session))
+        limits.forget(limit, "phone", login.phone)
     return LoginAnswer(finish_login(session.pk, user), None)
 
 
@@ -459,7 +471,7 @@ def _lapse(session: TelegramSession, login: LoginState) -> bool:
     return True
 
 
-def _drop(session: TelegramSession, login: LoginState) -> None:
+def _drop(session: TelegramSession, login: LoginState, *, keep_session: bool = False) -> None:
     """End a login that this process holds; a session that was only made for it goes, too."""
     try:
         forget_key(session)
@@ -476,7 +488,7 @@ def _drop(session: TelegramSession, login: LoginState) -> None:
             api_id=None,
             login=None,
         )
-        if unused.delete()[0]:
+        if not keep_session and unused.delete()[0]:
             return
         TelegramSession.objects.filter(pk=session.pk).exclude(state=SessionState.READY).update(
             state=SessionState.WAIT_PHONE_NUMBER
@@ -503,6 +515,11 @@ def _reload(session: TelegramSession) -> TelegramSession:
     """Return the row as it is now, made anew when a cancelled login took it along."""
     found = TelegramSession.objects.select_related("owner", "account").filter(pk=session.pk).first()
     return found or get_or_create_session(session.owner, session.name)
+
+
+def _who(session: TelegramSession) -> tuple[str, int, str]:
+    """Return what limits count for a name, whatever becomes of its row."""
+    return "session", session.owner_id, session.name
 
 
 def _with_plus(phone: str) -> str:

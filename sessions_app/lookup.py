@@ -5,24 +5,16 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from accounts.callers import Caller, owner_for
 from accounts.models import User
 from core.errors import BadRequest, Forbidden, NotFound, Unauthorized
+from core.validation import is_session_name
 from engine.store import Device
 from sessions_app.models import KeyGrant, SessionState, TelegramSession
 
-MAX_NAME_LENGTH = 64
 
-
-def check_name(name: object) -> str:
+def check_name(name: str) -> str:
     """Return a valid session name; raises BadRequest for any other."""
-    if (
-        not isinstance(name, str)
-        or not 0 < len(name) <= MAX_NAME_LENGTH
-        or not name.isprintable()
-        or name != name.strip()
-        or "/" in name
-    ):
+    if not is_session_name(name):
         raise BadRequest(
-            f"A session name has 1 to {MAX_NAME_LENGTH} printable characters, no '/' and no "
-            "blank at either end.",
+            "A session name has 1 to 64 printable characters, no '/' and no blank at either end.",
             code="bad_session_name",
         )
     return name

@@ -1,0 +1,42 @@
+"""Parts of the OpenAPI schema that the hub's operations share."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from sessions_app.serializers import ErrorOutput
+
+USER = OpenApiParameter(
+    "user",
+    str,
+    description="Whose sessions, when not the caller's own; needs the scope `admin`.",
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same key again, within 24 hours, gives the first answer and sends nothing.",
+)
+
+_TEXTS = {
+    400: "Invalid input, or Telegram refuses it",
+    401: "No or a wrong key; the session is not logged in or was revoked",
+    403: "The key lacks the scope, or Telegram forbids the act",
+    404: "No such session, chat or login",
+    409: "The state does not allow this",
+    413: "The body is too large",
+    429: "Telegram's flood wait or the hub's own limit; see Retry-After",
+    502: "Telegram is unreachable or failing",
+    503: "Starting, draining, or another node owns the session; see Retry-After",
+}
+
+
+def responses(output: Any, *errors: int) -> dict[int, Any]:
+    """Return the `responses` of an operation: 200, and each error by its status."""
+    return {
+        200: output,
+        **{
+            status: OpenApiResponse(ErrorOutput, description=_TEXTS[status])
+            for status in sorted({401, 403, 429, 503, *errors})
+        },
+    }
