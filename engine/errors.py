@@ -35,9 +35,10 @@ class EngineError(Exception):
         argument: int | None = None,
     ) -> None:
         self.code = code or self.default_code
-        self.detail = detail or self.default_detail
         self.status = status or self.default_status
-        self.seconds = seconds
+        # Whoever is told to come back is told when.
+        self.seconds = max(1, seconds or 0) if self.status in (429, 503) else seconds
+        self.detail = detail or self.default_detail.format(seconds=self.seconds)
         self.argument = argument
         super().__init__(self.detail)
 
@@ -139,24 +140,7 @@ class FloodWait(EngineError):
 
     default_status = 429
     default_code = "flood_wait"
-
-    def __init__(
-        self,
-        code: str | None = None,
-        detail: str | None = None,
-        status: int | None = None,
-        seconds: int | None = None,
-        *,
-        argument: int | None = None,
-    ) -> None:
-        wait = max(1, seconds or 0)
-        super().__init__(
-            code,
-            detail or f"Telegram asks to wait {wait} seconds.",
-            status,
-            wait,
-            argument=argument,
-        )
+    default_detail = "Telegram asks to wait {seconds} seconds."
 
 
 class TooManyCalls(EngineError):
@@ -181,17 +165,6 @@ class Unavailable(EngineError):
     default_status = 503
     default_code = "unavailable"
     default_detail = "The engine is not available."
-
-    def __init__(
-        self,
-        code: str | None = None,
-        detail: str | None = None,
-        status: int | None = None,
-        seconds: int | None = None,
-        *,
-        argument: int | None = None,
-    ) -> None:
-        super().__init__(code, detail, status, max(1, seconds or 1), argument=argument)
 
 
 TYPES: dict[str, type[EngineError]] = {
