@@ -96,6 +96,8 @@ class ControlServer:
             + content
         )
         await writer.drain()
+        if path.strip("/") == "shutdown" and status == 200:
+            self._sandbox.finish()
         return headers.get("connection", "").lower() != "close" and status != 413
 
     async def _body(self, reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
@@ -121,7 +123,7 @@ class ControlServer:
             "status": sandbox.status,
             "login_code": sandbox.login_code,
             "accept_login_token": sandbox.accept_login_token,
-            "shutdown": sandbox.finish,
+            "shutdown": lambda: None,
             "calls": calls.entries,
             "count": calls.count,
             "counts": calls.counts,

@@ -94,7 +94,7 @@ def _rpc_drop_answer(connection: Connection, session: Session, msg_id: int, requ
     if wanted in session.running:
         session.dropped.add(wanted)
         answer = types.RpcAnswerDroppedRunning()
-    elif (sent := session.unconfirmed.pop(session.answers.get(wanted, 0), None)) is not None:
+    elif (sent := session.confirm(session.answers.get(wanted, 0))) is not None:
         answer = types.RpcAnswerDropped(sent.msg_id, sent.seq_no, len(sent.body))
     session.answer(msg_id, tl.rpc_result(msg_id, bytes(answer)))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sandbox.connection import Connection
 
 REMEMBERED = 2000  # received message ids and unconfirmed answers per session
+UNCONFIRMED_BYTES = 32 * 1024 * 1024
 CONTAINER_MESSAGES = 100
 CONTAINER_BYTES = 1024 * 1024
 MSGS_ACK = struct.Struct("<IIi")
@@ -54,6 +55,7 @@ class Session:
         self._last_msg_id = 0
         self._sequence = 0
         self._highest = (0, 0)
+        self._unconfirmed_bytes = 0
 
     # Receiving
 
@@ -95,7 +97,14 @@ class Session:
     def acknowledged(self, msg_ids: list[int]) -> None:
         """Forget answers and updates that the client has."""
         for msg_id in msg_ids:
-            self.unconfirmed.pop(msg_id, None)
+            self.confirm(msg_id)
+
+    def confirm(self, msg_id: int) -> Message | None:
+        """Forget a message that need not be sent again; return it."""
+        message = self.unconfirmed.pop(msg_id, None)
+        if message is not None:
+            self._unconfirmed_bytes -= len(message.body)
+        return message
 
     def acknowledge(self, msg_id: int) -> None:
         """Tell the client with the next packet that its message has come."""
@@ -116,8 +125,9 @@ class Session:
         message = Message(msg_id, seq_no, body)
         if content:
             self.unconfirmed[msg_id] = message
-            if len(self.unconfirmed) > REMEMBERED:
-                self.unconfirmed.popitem(last=False)
+            self._unconfirmed_bytes += len(body)
+            while len(self.unconfirmed) > REMEMBERED or self._unconfirmed_bytes > UNCONFIRMED_BYTES:
+                self.confirm(next(iter(self.unconfirmed)))
         self.queue(message)
         return msg_id
 
@@ -144,12 +154,11 @@ class Session:
             self._loop.call_soon(self._flush)
 
     def reconnected(self, connection: Connection) -> None:
-        """Continue over `connection`; what was not acknowledged is sent again."""
+        """Continue over `connection`; what was not acknowledged is sent again at once."""
         self.connection = connection
-        queued = {message.msg_id for message in self._outbox}
-        for message in self.unconfirmed.values():
-            if message.msg_id not in queued:
-                self.queue(message)
+        self._outbox = list(self.unconfirmed.values())
+        if self._outbox:
+            self._flush()
 
     def _flush(self) -> None:
         connection = self.connection
