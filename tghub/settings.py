@@ -206,7 +206,6 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "build" / "static"
 # Served from the packages themselves, so that no build step stands before the first start.
 WHITENOISE_USE_FINDERS = True
 

@@ -39,21 +39,22 @@ class Command(BaseCommand):
         from tghub.asgi import application
         from tghub.server import HubServer
 
-        with serving() as engine:
+        with serving() as node:
             apply_migrations()
             share_the_interpreter()
 
-            def ready(bound_port: int) -> None:
+            def listening(bound_port: int) -> None:
+                # The port is ours: callers wait in its queue for the moment that this takes.
+                node.start()
                 shown = f"[{host}]" if ":" in host else host
                 print(f"ready: http://{shown}:{bound_port}", flush=True)
-                engine.start()
 
             # A colon would end the interface in Twisted's endpoint language.
             interface = host.strip("[]").replace(":", r"\:")
             server = HubServer(
                 application,
                 endpoints=[f"tcp:port={port}:interface={interface}"],
-                on_listening=ready,
+                on_listening=listening,
                 request_buffer_size=64 * 1024,
                 websocket_max_message_size=64 * 1024,
                 websocket_max_frame_size=64 * 1024,
