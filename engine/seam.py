@@ -47,7 +47,7 @@ class ClientSource(Protocol):
         ...
 
     def status(self) -> dict[str, Any]:
-        """Return facts for `telegram.status()`, as JSON."""
+        """Return facts for `telegram.status()`, as JSON. Reads only: any thread may ask."""
         ...
 
 

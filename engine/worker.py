@@ -91,6 +91,7 @@ class Worker:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._beat = 0.0
+        self._last_status: dict[str, JSON] = {}
         self._stop_by = 0.0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -173,8 +174,13 @@ class Worker:
             "state": self._state,
             "heartbeat_age_seconds": round(time.monotonic() - self._beat, 3) if running else None,
             "calls": len(self._tasks) + len(self._inbox),
-            "clients": self._clients.status() if running else {},
+            "clients": self._clients_status() if running else {},
         }
+
+    def _clients_status(self) -> dict[str, JSON]:
+        with contextlib.suppress(RuntimeError):  # the loop changed what was being read
+            self._last_status = self._clients.status()
+        return self._last_status
 
     def _unavailable(self) -> Unavailable:
         if self._state in ("new", "starting"):
