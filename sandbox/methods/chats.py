@@ -11,8 +11,7 @@ from typing import Any
 from telethon.tl import functions, types
 
 from sandbox.methods.invites import tl_invite
-from sandbox.methods.participants import LIMIT as PARTICIPANTS_LIMIT
-from sandbox.methods.peers import basic_group, input_channel, input_user, is_admin
+from sandbox.methods.peers import basic_group, input_channel, is_admin
 from sandbox.methods.permissions import next_send_date
 from sandbox.rpc import Call, RpcError, handles
 from sandbox.world.dates import utc
@@ -193,20 +192,3 @@ def _next_send(call: Call, chat: Chat) -> Any:
 
 def _requests(chat: Chat) -> int | None:
     return sum(len(invite.requested) for invite in chat.invites.values()) or None
-
-
-@handles(functions.messages.GetCommonChatsRequest)
-async def get_common_chats(call: Call, request: Any) -> Any:
-    """Return groups that the caller shares with a user.
-
-    Source: https://core.telegram.org/method/messages.getCommonChats
-    """
-    with call.world.lock:
-        other = input_user(call, request.user_id)
-        common = [
-            chat.peer
-            for chat in call.world.chats.values()
-            if not chat.broadcast and chat.member(call.me.id) and chat.member(other.id)
-        ]
-        chats = call.world.updates.describe(call.me.id, common[:PARTICIPANTS_LIMIT])[1]
-        return types.messages.Chats(chats=chats)
