@@ -17,9 +17,9 @@ async def list_page(
 ) -> DialogPageDict:
     """Return one page of dialogs, pinned first, then by the date of the last message.
 
-    `archived` picks the main list (false), the archive (true) or both (null: the main list is
-    followed by the archive). `limit` is at most 100. Ask on with `offset=next`; a page is one
-    call to Telegram (the first one two, when both lists are asked for).
+    `archived` picks the main list (false), the archive (true) or both (null). `limit` is at most
+    100. Ask on with `offset=next`; a page is one call to Telegram. `total` counts on the first
+    page only: later ones leave out what is pinned.
     Source: https://core.telegram.org/method/messages.getDialogs
     """
 

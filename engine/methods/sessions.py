@@ -4,17 +4,17 @@ from engine.methods.registry import method
 from engine.methods.shapes import ConnectionDict, ReconnectedDict, UserDict
 
 
-@method
+@method(connect=False)
 async def connect() -> ConnectionDict:
     """Connect the session's client if it is not; raises Unavailable when Telegram is not there."""
 
 
-@method
+@method(connect=False)
 async def disconnect() -> bool:
     """Disconnect the session's client; false when it was not connected."""
 
 
-@method
+@method(connect=False)
 async def reconnect() -> ReconnectedDict:
     """Connect the session's client again and ask who it is; leave a living connection alone.
 
@@ -22,12 +22,12 @@ async def reconnect() -> ReconnectedDict:
     """
 
 
-@method
+@method(connect=False)
 async def status() -> ConnectionDict:
-    """Tell what is known of the client; asks Telegram nothing.
+    """Tell what is known of the client; opens no connection and asks Telegram nothing.
 
     `authorized` is null while unknown. It stays true after a revocation that Telegram has not
-    told us of: ask `get_me` to be sure.
+    told us of: ask `get_me` to be sure. Without an open client `dc_id` is 0.
     """
 
 

@@ -177,23 +177,19 @@ def _cached(client: TelegramClient, candidates: list[int]) -> Any | None:
 
 async def _search_dialogs(client: TelegramClient, candidates: list[int]) -> Any | None:
     """Read the dialogs until one of the candidates turns up; the session learns them all."""
-    for archived in (0, 1):
-        offset_date, offset_id, offset_peer = None, 0, types.InputPeerEmpty()
-        for _ in range(DIALOG_PAGES):
-            page = await client(
-                messages.GetDialogsRequest(
-                    offset_date, offset_id, offset_peer, limit=100, hash=0, folder_id=archived
-                )
-            )
-            if peer := _cached(client, candidates):
-                return peer
-            dialogs = [d for d in page.dialogs if isinstance(d, types.Dialog)]
-            if not isinstance(page, types.messages.DialogsSlice) or len(dialogs) < 100:
-                break
-            last = last_of_page(page, dialogs)
-            if last is None:
-                break
-            offset_date, offset_id, offset_peer = last
+    request = messages.GetDialogsRequest(None, 0, types.InputPeerEmpty(), limit=100, hash=0)
+    for _ in range(DIALOG_PAGES):
+        page = await client(request)
+        if peer := _cached(client, candidates):
+            return peer
+        found = [dialog for dialog in page.dialogs if isinstance(dialog, types.Dialog)]
+        last = last_of_page(page, found)
+        if not isinstance(page, types.messages.DialogsSlice) or len(found) < 100 or last is None:
+            return None
+        date, message_id, peer = last
+        request = messages.GetDialogsRequest(
+            date, message_id, peer, limit=100, hash=0, exclude_pinned=True
+        )
     return None
 
 
