@@ -1,6 +1,7 @@
 """Test-wide set-up: a private data directory and the environment of a bare hub.
 
-It runs before Django reads its settings, so it may decide where the database is.
+It runs before Django reads its settings, so it may decide where the database is. (With
+DJANGO_SETTINGS_MODULE in pyproject.toml, pytest-django would read them before this file.)
 """
 
 import os
@@ -17,3 +18,8 @@ os.environ["TELEGRAM_API_HASH"] = "0123456789abcdef0123456789abcdef"
 os.environ.setdefault("DATABASE_URL", os.environ.get("TEST_DATABASE_URL", ""))
 if not os.environ["DATABASE_URL"]:
     del os.environ["DATABASE_URL"]
+os.environ["DJANGO_SETTINGS_MODULE"] = "tghub.settings"
+
+from django.conf import settings  # noqa: E402
+
+assert _data == settings.DATA_DIR
