@@ -24,6 +24,10 @@ class Sealed(bytes):
         return "<Sealed>"
 
 
+class _FromFixture(Sealed):
+    """Stays sealed when read: `loaddata` saves attributes as they are."""
+
+
 class _SealedAttribute(DeferredAttribute):
     """Opens the sealed value on reading; keeps what was set as it is."""
 
@@ -33,7 +37,7 @@ class _SealedAttribute(DeferredAttribute):
         if instance is None:
             return self
         value = super().__get__(instance, cls)
-        if isinstance(value, Sealed):
+        if isinstance(value, Sealed) and not isinstance(value, _FromFixture):
             return self.field.unseal(getattr(instance, self.field.uid_field), value)
         return value
 
@@ -109,7 +113,7 @@ class EncryptedField(_Field):
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, str) and value.startswith(SERIALIZED_PREFIX):
-            return Sealed(base64.b64decode(value.removeprefix(SERIALIZED_PREFIX))) or None
+            return _FromFixture(base64.b64decode(value.removeprefix(SERIALIZED_PREFIX))) or None
         return value
 
 
