@@ -9,7 +9,7 @@ from engine import telegram
 from engine.errors import EngineError
 from engine.methods import auth
 from engine.methods import sessions as session_methods
-from sessions_app.login import forget_key, save_account
+from sessions_app.authorization import forget_key, note_account
 from sessions_app.lookup import require_ready
 from sessions_app.models import LoginState, SessionState, TelegramSession
 from sessions_app.purge import let_go
@@ -65,7 +65,7 @@ def reconnect(session: TelegramSession) -> bool:
     require_ready(session)
     answer = telegram.call(session.pk, session_methods.reconnect)
     if answer["user"] is not None:
-        save_account(answer["user"])
+        note_account(session, answer["user"])
     return not answer["was_connected"]
 
 

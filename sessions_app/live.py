@@ -106,5 +106,5 @@ def connected_sessions() -> frozenset[int] | None:
         int(number)
         for worker in status["workers"]
         for number, client in worker["clients"].get("sessions", {}).items()
-        if client.get("connected")
+        if client["state"] in ("connected", "degraded")
     )

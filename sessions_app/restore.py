@@ -1,5 +1,6 @@
 """Bring every logged-in session back to Telegram."""
 
+import contextlib
 import logging
 import random
 import threading
@@ -17,7 +18,7 @@ from engine import telegram
 from engine.errors import EngineError, Unavailable
 from engine.methods import sessions as session_methods
 from engine.store import SessionReport
-from sessions_app.login import save_account
+from sessions_app.authorization import note_account
 from sessions_app.models import Node, SessionState, TelegramSession
 from sessions_app.store import note_report
 
@@ -96,6 +97,8 @@ def restore_session(session: TelegramSession) -> Restored:
     try:
         answer = calls.call(session.pk, session_methods.reconnect)
     except Unavailable as exc:
+        with contextlib.suppress(EngineError):
+            calls.call(session.pk, session_methods.disconnect)
         return result("elsewhere", error=exc.code)
     except EngineError as exc:
         if exc.status == 401:
@@ -107,7 +110,7 @@ def restore_session(session: TelegramSession) -> Restored:
         _expire(session, "auth_key_unregistered")
         return result("expired", error="auth_key_unregistered")
     # Many at once: they would meet in the database.
-    writer.submit(lambda: save_account(user)).result()
+    writer.submit(lambda: note_account(session, user)).result()
     return result("restored", user=user["first_name"] or str(user["id"]))
 
 

@@ -25,7 +25,7 @@ from engine import telegram
 from engine.errors import EngineError, Unavailable
 from engine.transports.server import UnixServer
 from engine.transports.unix import UnixTransport
-from sessions_app import idempotency, live, login, restore
+from sessions_app import idempotency, live, login_row, restore
 from sessions_app.lease import Lease
 from sessions_app.lock import DataDirLock, node_name
 from sessions_app.models import SessionState, TelegramSession
@@ -115,7 +115,7 @@ class Node:
                     restore.restore_orphans(
                         node=self.lease.name, epoch=self.lease.epoch, stopping=self._stopping
                     )
-                    login.drop_lapsed_logins()
+                    login_row.drop_lapsed_logins()
                     if time.monotonic() > pruned_at + PRUNE_SECONDS:
                         pruned_at = time.monotonic()
                         idempotency.prune()

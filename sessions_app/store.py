@@ -102,7 +102,15 @@ class OrmStore:
         _write(save)
 
     def report(self, session_id: int, report: SessionReport) -> None:
-        future = writer.submit(lambda: note_report(session_id, report))
+        def save() -> None:
+            owned = models.TelegramSession.objects.filter(
+                pk=session_id, owner_node=self._lease.name
+            )
+            # What another node made of it since then is that node's to tell.
+            if owned.exists():
+                note_report(session_id, report)
+
+        future = writer.submit(save)
         if report.kind == "expired":
             # Whoever asks after a refused call sees why.
             future.result(WRITE_SECONDS)

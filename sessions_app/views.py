@@ -15,6 +15,7 @@ from accounts.models import Scope, record
 from core.validation import validated
 from sessions_app import lifecycle, login, lookup, serializers
 from sessions_app.live import connected_sessions, session_facts, session_status, user_info
+from sessions_app.login_row import no_login
 from sessions_app.messaging import send_message
 from sessions_app.models import LoginStep, TelegramSession
 from sessions_app.restore import restore_all
@@ -110,7 +111,7 @@ class LoginStartView(HubView):
             return Response(
                 {"status": "already_logged_in", "message": "Session is already logged in"}
             )
-        self.audit("login.start", session.name)
+        self.audit("login.started", session.name)
         return Response(_code_sent(answer.login))
 
 
@@ -128,7 +129,7 @@ class LoginResendView(HubView):
         body = validated(serializers.SessionInput, request.data)
         answer = login.resend_code(self.session(body["session_id"]))
         if answer.login is None:
-            raise login.no_login()
+            raise no_login()
         return Response(_code_sent(answer.login))
 
 
@@ -188,7 +189,7 @@ def _login_answer(view: HubView, answer: login.LoginAnswer) -> Response:
     if answer.login is not None:
         return Response(TWO_FACTOR)
     assert answer.session.account is not None
-    view.audit("login", answer.session.name, account=answer.session.account.user_id)
+    view.audit("session.login", answer.session.name, account=answer.session.account.user_id)
     return Response(
         {
             "status": "success",
@@ -212,7 +213,7 @@ class LoginCancelView(HubView):
         body = validated(serializers.SessionInput, request.data)
         session = self.session(body["session_id"])
         login.cancel_login(session)
-        self.audit("login.cancel", session.name)
+        self.audit("login.cancelled", session.name)
         return Response({"status": "success", "message": "Login cancelled"})
 
 
@@ -230,7 +231,7 @@ class LogoutView(HubView):
         body = validated(serializers.SessionInput, request.data)
         session = self.session(body["session_id"])
         lifecycle.log_out(session)
-        self.audit("logout", session.name)
+        self.audit("session.logout", session.name)
         return Response({"status": "success", "message": "Logged out successfully"})
 
 
@@ -279,7 +280,7 @@ class SessionView(HubView):
         """Log out at Telegram and delete every trace of the session here."""
         session = self.session(session_id)
         lifecycle.destroy(session)
-        self.audit("session.destroy", session_id)
+        self.audit("session.destroyed", session_id)
         return Response(
             {"status": "success", "message": f"Session {session_id} destroyed completely"}
         )
@@ -298,7 +299,7 @@ class SessionReconnectView(HubView):
         """Connect the session to Telegram again, when it is not connected."""
         session = self.session(session_id)
         reconnected = lifecycle.reconnect(session)
-        self.audit("session.reconnect", session_id)
+        self.audit("session.reconnected", session_id)
         text = "Session reconnected successfully" if reconnected else "Session is already connected"
         return Response({"status": "success", "message": text})
 
@@ -333,7 +334,7 @@ class RestoreSessionsView(HubView):
     def post(self, request: Request) -> Response:
         """Connect every logged-in session of every user, and wait for it."""
         restored = sum(result.restored for result in restore_all())
-        self.audit("sessions.restore", "", restored=restored)
+        self.audit("sessions.restored", "", restored=restored)
         return Response(
             {
                 "status": "success",

@@ -7,7 +7,7 @@ from engine.errors import FloodWait, NotAuthorized
 from engine.methods import auth, messages, sessions
 from engine.testing import FakeTransport
 from sessions_app.models import TelegramSession
-from sessions_app.tests.conftest import (
+from sessions_app.tests.helpers import (
     PHONE,
     make_client,
     make_session,
@@ -80,7 +80,7 @@ def test_a_login_from_start_to_end(fake: FakeTransport) -> None:
     again = client.post("/login/start", start, format="json").json()
     assert again["status"] == "already_logged_in"
     actions = set(AuditEvent.objects.values_list("action", flat=True))
-    assert {"login.start", "login"} <= actions
+    assert {"login.started", "session.login"} <= actions
 
 
 def test_two_factor(fake: FakeTransport) -> None:
