@@ -4,6 +4,8 @@
 imports neither Telethon nor Django.
 """
 
+import importlib
+
 from engine import methods
 from engine.errors import (
     BadGateway,
@@ -22,6 +24,8 @@ from engine.errors import (
 from engine.facade import Engine
 from engine.wire import Carried, Ref
 
+# Loaded now: an import of the subpackage later would put it in the façade's place.
+importlib.import_module("engine.telegram")
 telegram = Engine()
 
 __all__ = [
