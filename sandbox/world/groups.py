@@ -7,6 +7,7 @@ from typing import Any
 
 from telethon.tl import types
 
+from sandbox.world.filing import Filing
 from sandbox.world.history import History
 from sandbox.world.model import Chat, Invite, Kind, Member, Message, PeerId, Photo, Topic
 from sandbox.world.peers import admin_rights, no_bans, tl_group_participants
@@ -18,7 +19,7 @@ GENERAL_TOPIC = 1
 Fill = Callable[[Chat, History], None]
 
 
-class Groups(Posting, People):
+class Groups(Posting, People, Filing):
     """Verbs on chats."""
 
     def add_group(
@@ -367,33 +368,33 @@ class Groups(Posting, People):
             home.topics[topic.id] = topic
             return topic
 
-    def migrate_group(self, group: Who) -> Chat:
+    def migrate_group(self, group: Who, date: int | None = None) -> Chat:
         """Turn a basic group into a supergroup; the old chat stays, deactivated.
 
         https://core.telegram.org/api/channel#migration
         """
         with self.lock:
             old = self.chat(self.resolve(group))
-            new = Chat(
-                self.next_channel_id(), Kind.SUPERGROUP, old.title, self.now(), old.creator_id
-            )
+            when = self.now() if date is None else date
+            new = Chat(self.next_channel_id(), Kind.SUPERGROUP, old.title, when, old.creator_id)
             new.about, new.photo, new.banned_rights = old.about, old.photo, old.banned_rights
             new.migrated_from = old.peer
             for member in old.participants:
-                moved = Member(member.user_id, self.now(), member.inviter_id, member.creator)
+                moved = Member(member.user_id, when, member.inviter_id, member.creator)
                 moved.admin_rights = admin_rights() if member.creator else member.admin_rights
                 new.members[member.user_id] = moved
             self.chats[new.peer] = new
             for user_id in new.members:
                 self.dialog(user_id, new.peer)
-            self.post(old.creator_id, old, action=types.MessageActionChatMigrateTo(new.id))
+            action: Any = types.MessageActionChatMigrateTo(new.id)
+            self.post(old.creator_id, old, action=action, date=date)
             old.deactivated, old.migrated_to = True, new.peer
             old.version += 1
             for user_id in new.members:
                 self.dialog(user_id, old.peer).hidden = True
                 self.updates.channel_changed(user_id, new)
             action = types.MessageActionChannelMigrateFrom(old.title, old.id)
-            self.post(new.peer, new, action=action)
+            self.post(new.peer, new, action=action, date=date)
             return new
 
     def messages_of(

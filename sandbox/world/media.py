@@ -110,6 +110,7 @@ def tl_poll_results(poll: Poll, viewer_id: int) -> Any:
                 voters=crowd[number] + sum(number in chosen for chosen in poll.votes.values()),
                 chosen=(own is not None and number in own) or None,
                 correct=(poll.quiz and poll.correct == number) or None,
+                recent_voters=[],
             )
             for number in range(len(poll.answers))
         ],

@@ -243,6 +243,11 @@ class State:
         self._last_uid += 1
         return self._last_uid
 
+    def reserve_uids(self, count: int) -> int:
+        """Take `count` message numbers at once; return the first."""
+        self._last_uid += count
+        return self._last_uid - count + 1
+
     def next_user_id(self) -> int:
         self._next_user += self.random.randrange(7, 90_000)
         return self._next_user

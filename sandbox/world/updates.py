@@ -49,7 +49,12 @@ class Updates:
     def channel_event(self, chat: Chat, kind: str, count: int = 1, **fields: Any) -> Event:
         """Record an event in a channel's box and tell every member who may see it."""
         event = self._record(chat.box, kind, count, {"peer": chat.peer, **fields})
-        for user_id in self.audience(chat):
+        audience = self.audience(chat)
+        act = self.world.act
+        if act is not None and event.message is not None and act.user_id not in audience:
+            if event.message.sender == act.user_id:
+                audience.append(act.user_id)  # a guest's own comment
+        for user_id in audience:
             if event.message is not None and not self.sees(user_id, chat, event.message):
                 continue
             update = render.channel_update(self.world, user_id, chat, event)
