@@ -113,20 +113,33 @@ class ProcessStorage(Storage, MovingWindowSupport):
         raise NotImplementedError
 
 
-@lru_cache(maxsize=1)
+# Made once, even if many threads come first: two storages would each allow the whole limit.
+_making = threading.RLock()
+_made: dict[str, MovingWindowRateLimiter] = {}
+
+
 def _limiter() -> MovingWindowRateLimiter:
-    if not settings.REDIS_URL:
-        return _local_limiter()
-    # A Redis that hangs must not hold up every request.
-    patience: Any = {"socket_timeout": 1, "socket_connect_timeout": 1}
-    return MovingWindowRateLimiter(
-        storage_from_string(settings.REDIS_URL, wrap_exceptions=True, **patience)
-    )
+    """Return what counts for all processes, or for this one where there is no Redis."""
+    return _made.get("shared") or _make("shared", settings.REDIS_URL)
 
 
-@lru_cache(maxsize=1)
 def _local_limiter() -> MovingWindowRateLimiter:
-    return MovingWindowRateLimiter(ProcessStorage())
+    return _made.get("local") or _make("local", "")
+
+
+def _make(name: str, redis_url: str) -> MovingWindowRateLimiter:
+    with _making:
+        if name not in _made:
+            if redis_url:
+                # A Redis that hangs must not hold up every request.
+                patience: Any = {"socket_timeout": 1, "socket_connect_timeout": 1}
+                storage = storage_from_string(redis_url, wrap_exceptions=True, **patience)
+                _made[name] = MovingWindowRateLimiter(storage)
+            elif name == "local":
+                _made[name] = MovingWindowRateLimiter(ProcessStorage())
+            else:
+                _made[name] = _local_limiter()
+        return _made[name]
 
 
 def hit(name: str, *who: object) -> None:
@@ -163,8 +176,7 @@ def reset(**kwargs: Any) -> None:
     """Forget every count of this process and read the settings anew."""
     if kwargs.get("setting") in (None, "TGHUB_RATES", "REDIS_URL"):
         rate.cache_clear()
-        _limiter.cache_clear()
-        _local_limiter.cache_clear()
+        _made.clear()
 
 
 setting_changed.connect(reset)

@@ -26,6 +26,8 @@ _VALUE = r"""b?"(?:\\.|[^"\\])*"|b?'(?:\\.|[^'\\])*'|[^\s,;&)}\]]+"""
 # In this order: what names its kind first, what is only long and random last.
 _PATTERNS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\b(tgh_[A-Za-z0-9]{8})_[A-Za-z0-9_-]{16,}"), rf"\1_{HIDDEN}"),
+    # PostgreSQL quotes the row that it refused.
+    (re.compile(r"(?m)^(DETAIL:).*$"), rf"\1 {HIDDEN}"),
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), f"whsec_{HIDDEN}"),
     (re.compile(r"(?i)\b((?:set-)?cookie[\"']?\s*[:=])[^\r\n]+"), rf"\1 {HIDDEN}"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {HIDDEN}"),

@@ -142,7 +142,7 @@ def test_a_fixture_brings_it_back(db):
 
 @isolate_apps("core")
 def test_texts_and_json_keep_their_shape():
-    class Sample(models.Model):
+    class Sample(models.Model):  # noqa: DJ008
         uid = models.UUIDField(default=uuid.uuid4)
         text = EncryptedTextField(null=True)
         document = EncryptedJSONField(null=True)
@@ -170,7 +170,9 @@ def test_sealing_is_reversible_and_bound(plaintext, aad):
         crypto.unseal(sealed, aad=aad + b"x")
 
 
-@pytest.mark.parametrize("keys", [[], [""], ["short"], ["!!!"], [base64.b64encode(b"x" * 31).decode()]])
+@pytest.mark.parametrize(
+    "keys", [[], [""], ["short"], ["!!!"], [base64.b64encode(b"x" * 31).decode()]]
+)
 def test_a_bad_keyring_is_a_startup_error(settings, keys):
     settings.TGHUB_ENCRYPTION_KEYS = keys
     with pytest.raises(BadKeyring):

@@ -99,9 +99,7 @@ def test_a_large_body_of_a_plain_view_is_413(client, settings):
 
 
 def test_validation_errors_name_their_fields(client):
-    response = client.post(
-        "/name", json.dumps({"tags": [1, "x"]}), content_type="application/json"
-    )
+    response = client.post("/name", json.dumps({"tags": [1, "x"]}), content_type="application/json")
     assert response.status_code == 400
     assert response.json() == {
         "detail": "session_id: This field is required.",

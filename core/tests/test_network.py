@@ -36,6 +36,8 @@ def test_loopback(peer):
     assert is_loopback(peer)
 
 
-@pytest.mark.parametrize("peer", ["192.168.0.1", "0.0.0.0", "::", "", None, "localhost", "128.0.0.1"])
+@pytest.mark.parametrize(
+    "peer", ["192.168.0.1", "0.0.0.0", "::", "", None, "localhost", "128.0.0.1"]
+)
 def test_not_loopback(peer):
     assert not is_loopback(peer)
