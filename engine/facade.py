@@ -155,7 +155,7 @@ class Verbs:
         Raises EngineError, before the first chunk or between two. Close it (`aclosing`) or let
         its task be cancelled to stop the owner early.
         """
-        call = self._prepare(ref, method, args, kwargs)
+        call = self._prepare(ref, method, args, kwargs, stream=True)
         output = Pipe()
         await database.arelease()
         future = self._engine.transport().submit(call.request, output=output)
@@ -174,9 +174,17 @@ class Verbs:
             future.cancel()
 
     def _prepare(
-        self, ref: Ref, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        ref: Ref,
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        stream: bool = False,
     ) -> _Prepared:
         entry, options = describe(method), self._options
+        if entry.stream != stream:
+            raise TypeError(f"{entry.name} is a method to {'stream' if entry.stream else 'call'}")
         arguments = entry.arguments(args, kwargs)
         upload = arguments.pop("upload", None) if entry.upload else None
         default = UPLOAD_TIMEOUT_SECONDS if upload is not None else TIMEOUT_SECONDS
@@ -207,6 +215,7 @@ class Verbs:
         future = self._engine.transport().submit(call.request, upload=pipe)
         try:
             if pipe is not None:
+                future.add_done_callback(lambda _: pipe.close())
                 _feed(call.upload, pipe, call.give_up_in())
             return future.result(call.give_up_in())
         except TimeoutError:

@@ -225,6 +225,15 @@ async def swallow(*, upload: Upload, name: str, limit: int = 0, probe: str = "")
     """Take an upload."""
 
 
+async def _ignore(client: FakeClient, *, upload: AsyncIterator[bytes], probe: str) -> None:
+    await _hang(client, probe=probe)
+
+
+@method(body=_ignore, name="tests.ignore")
+async def ignore(*, upload: Upload, probe: str) -> None:
+    """Take an upload and never read it."""
+
+
 async def _flooded(client: FakeClient, *, request: str) -> Any:
     """Call as the Telethon subclass does: through the governor, Telegram answering a flood."""
     floods, log = client.source.context.floods, client.log

@@ -300,6 +300,8 @@ def test_it_caps_calls_in_flight(make_hub, connect, probe, kind):
         wait_until(lambda: len(probe.notes) == 3)
         with pytest.raises(TooManyCalls):
             engine.call(3, fakes.echo, value=1)
+        with pytest.raises(TooManyCalls):
+            engine.call(3, fakes.swallow, upload=(b"x" for _ in range(100)), name="a")
         probe.release.set()
         assert [call.result(30) for call in held] == ["released"] * 3
     assert engine.call(1, fakes.echo, value=1) == 1
