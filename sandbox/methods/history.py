@@ -82,7 +82,7 @@ def messages_by_ids(
         message = _by_input(call, peer, item)
         if message is None or message.id_for(call.me.id) <= hidden:
             message_id = item if isinstance(item, int) else getattr(item, "id", 0)
-            raw.append(Raw(types.MessageEmpty(id=message_id)._bytes()))
+            raw.append(Raw(types.MessageEmpty(id=message_id, peer_id=None)._bytes()))
         else:
             found.append(message)
             raw += raw_messages(call, [message])

@@ -50,10 +50,10 @@ class Updates:
         """Record an event in a channel's box and tell every member who may see it."""
         event = self._record(chat.box, kind, count, {"peer": chat.peer, **fields})
         audience = self.audience(chat)
-        act = self.world.act
-        if act is not None and event.message is not None and act.user_id not in audience:
-            if event.message.sender == act.user_id:
-                audience.append(act.user_id)  # a guest's own comment
+        acting = self.world.act.user_id if self.world.act else 0
+        guest = event.message is not None and event.message.sender == acting
+        if guest and acting not in audience:
+            audience.append(acting)  # comments are open to outsiders
         for user_id in audience:
             if event.message is not None and not self.sees(user_id, chat, event.message):
                 continue
