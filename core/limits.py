@@ -131,9 +131,14 @@ def _make(name: str, redis_url: str) -> MovingWindowRateLimiter:
     with _making:
         if name not in _made:
             if redis_url:
-                # A Redis that hangs must not hold up every request.
-                patience: Any = {"socket_timeout": 1, "socket_connect_timeout": 1}
-                storage = storage_from_string(redis_url, wrap_exceptions=True, **patience)
+                # A Redis that hangs must not hold up every request; redis-py refuses the
+                # 101st connection unless told otherwise.
+                options: Any = {
+                    "socket_timeout": 2,
+                    "socket_connect_timeout": 2,
+                    "max_connections": 2000,
+                }
+                storage = storage_from_string(redis_url, wrap_exceptions=True, **options)
                 _made[name] = MovingWindowRateLimiter(storage)
             elif name == "local":
                 _made[name] = MovingWindowRateLimiter(ProcessStorage())
