@@ -84,7 +84,9 @@ def _send_as_only_thread(
     record = _claim(user_id, key, body_hash)
     if record.answer is not None:
         return record.answer
-    mine = IdempotencyRecord.objects.filter(pk=record.pk, process=process_token(), answer=None)
+    mine = IdempotencyRecord.objects.filter(
+        pk=record.pk, process=process_token(), answer__isnull=True
+    )
     try:
         answer = send(lambda index: random_id(str(record.uid), index))
     except BaseException:
@@ -122,7 +124,7 @@ def _claim(user_id: int, key: str, body_hash: str) -> IdempotencyRecord:
         if record.answer is not None:
             return record
         if _is_free(record) and rows.filter(
-            pk=record.pk, answer=None, process=record.process, claimed_at=record.claimed_at
+            pk=record.pk, answer__isnull=True, process=record.process, claimed_at=record.claimed_at
         ).update(process=process_token(), claimed_at=now):
             return record
         if time.monotonic() > deadline:

@@ -152,7 +152,8 @@ def to_record(row: models.TelegramSession) -> SessionRecord:
             system_lang_code=row.system_lang_code or device.system_lang_code,
         ),
         proxy=Proxy(**row.proxy) if row.proxy else None,
-        account_id=row.account.user_id if row.account else None,
+        # Between two logins the row keeps its account, which the new key does not have.
+        account_id=row.account.user_id if row.account and row.is_ready else None,
         state=cast(SessionState, "closed" if state == models.SessionState.PAUSED else state),
         entities=[
             EntityRow(peer_id, access_hash, username or None, phone or None, name or None)
@@ -165,6 +166,7 @@ def to_record(row: models.TelegramSession) -> SessionRecord:
             for values in row.box_states.values_list(
                 "chat_id", "pts", "qts", "date", "seq", "top_message_id"
             )
+            if row.is_ready
         ],
         floods=dict(
             row.floods.filter(until__gt=timezone.now().timestamp()).values_list("method", "until")

@@ -4,12 +4,16 @@ Models may be imported only inside: this file is read before Django is set up.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import telegram
 from engine.methods import auth, messages, sessions
 from engine.testing import FakeTransport
+from sandbox import Sandbox
+from sandbox.world import World
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +52,34 @@ def fake() -> Iterator[FakeTransport]:
     )
     with telegram.over(transport):
         yield transport
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A Telegram data centre of this test's own, with nobody in it."""
+    with Sandbox(world=World()) as telegram_dc:
+        yield telegram_dc
+
+
+@pytest.fixture
+def node(transactional_db: None, sandbox: Sandbox, settings: Any, tmp_path: Path) -> Iterator[Any]:
+    """This process as a hub over the sandbox, its engine running."""
+    from core.writer import writer
+    from sessions_app.lock import DataDirLock
+    from sessions_app.run_engine import Node
+
+    settings.DATA_DIR = tmp_path
+    settings.TELEGRAM = {
+        **settings.TELEGRAM,
+        "DC": sandbox.dc,
+        "DC_PUBLIC_KEY": str(sandbox.public_key_file),
+        "SOCKET": str(tmp_path / "engine.sock"),
+    }
+    lock = DataDirLock(tmp_path)
+    assert lock.acquire()
+    node = Node(tmp_path, lock)
+    node.start()
+    yield node
+    node.stop()
+    lock.release()
+    writer.start()
