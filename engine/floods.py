@@ -80,8 +80,13 @@ class Floods:
                 known[name] = max(until, known.get(name, 0.0))
 
     def forget(self, session: SessionKey) -> None:
-        """Drop what is known of a session that leaves memory for good."""
-        self._until.pop(session, None)
+        """Drop what is over of a session that leaves memory; a running pause stays known."""
+        now = self._now()
+        running = {
+            name: until for name, until in self._until.pop(session, {}).items() if until > now
+        }
+        if running:
+            self._until[session] = running
 
     def remaining(self, session: SessionKey, request: str, *, chat_id: int | None = None) -> float:
         """Return for how many seconds `request` must not be sent, 0 when it may."""

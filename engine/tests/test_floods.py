@@ -136,11 +136,16 @@ async def test_slow_mode_is_per_chat(floods):
     await floods.before(1, "messages.getHistory")
 
 
-async def test_it_forgets_a_session(floods):
+async def test_it_forgets_a_session_but_no_running_pause(floods, clock):
     interactive()
-    await floods.learned(1, "messages.search", 30)
-    floods.forget(1)
-    await floods.before(1, "messages.search")
+    await floods.learned("fingerprint", "messages.search", 30)
+    await floods.learned("fingerprint", "messages.getHistory", 5)
+    clock.now += 10
+    floods.forget("fingerprint")
+    assert floods._until == {"fingerprint": {"messages.search": clock.now + 20}}
+    clock.now += 20
+    floods.forget("fingerprint")
+    assert floods._until == {}
 
 
 class Telegram:
