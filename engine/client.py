@@ -59,7 +59,7 @@ class Wiring:
     on_return: Callable[[], None] = lambda: None
 
 
-class HubClient(TelegramClient):  # type: ignore[misc]
+class HubClient(TelegramClient):
     """One session's connection to Telegram."""
 
     def __init__(
@@ -111,7 +111,7 @@ class HubClient(TelegramClient):  # type: ignore[misc]
             auto_reconnect_callback=self._handle_auto_reconnect,
         )
         self._servers: Any = None
-        self._later: set[Any] = set()
+        self._later: set[asyncio.TimerHandle] = set()
         self._switching: asyncio.Future[None] | None = None
         self.logged_out = False
 
@@ -389,10 +389,10 @@ class HubClient(TelegramClient):  # type: ignore[misc]
     def _ask_later(self, request: Any, seconds: float) -> None:
         channel = getattr(request, "channel", None)
         channel_id = channel.channel_id if channel is not None else None
-        handle = asyncio.get_running_loop().call_later(
-            seconds, lambda: (self._later.discard(handle), self.ask_difference(channel_id))
-        )
-        self._later.add(handle)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        self._later = {handle for handle in self._later if handle.when() > loop.time()}
+        self._later.add(loop.call_at(due, self.ask_difference, channel_id))
 
     def ask_difference(self, channel_id: int | None = None) -> None:
         """Make the update loop ask Telegram what is new in a channel, or in the account."""

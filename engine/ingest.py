@@ -14,7 +14,7 @@ import contextlib
 import contextvars
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from telethon import errors, types
 from engine import ingest_holes
 from engine.errors import EngineError
 from engine.ingest_box import ACCOUNT, Unit
-from engine.ingest_events import events_of, message_event, message_of
+from engine.ingest_events import events_of, message_events, message_of
 from engine.ingest_holes import Page
 from engine.sessions import HubSession, channel_bare, channel_mark
 from engine.store import ACCOUNT_BOX, BoxState, EngineEvent, UpdateBatch, UpdateSink
@@ -321,15 +321,11 @@ class Ingest:
         try:
             async with contextlib.aclosing(self._pages(unit, state, told)) as pages:
                 async for page in pages:
-                    made = (
-                        message_event(message, page.entities, self._session.account_id)
-                        for message in page.messages
-                    )
-                    events = [event for event in made if event is not None]
+                    events = self._page_events(page)
                     reached = max(state.top_message_id, page.reached)
                     state = replace(state, top_message_id=reached)
                     await self._commit(events, {unit.box: state})
-                    self.counts.refilled += len(events)
+                    self.counts.refilled += len(page.messages)
         except errors.RPCError as error:
             # No access any more: there is nothing left that we could miss.
             name = type(error).__name__
@@ -347,7 +343,16 @@ class Ingest:
         self._queue.extendleft(reversed(self._parked.pop(unit.box, ())))
         self._news.set()
 
-    def _pages(self, unit: Unit, state: BoxState, told: bool) -> AsyncIterator[Page]:
+    def _page_events(self, page: Page) -> list[EngineEvent]:
+        events: list[EngineEvent] = []
+        for message in page.messages:
+            try:
+                events += message_events(message, page.entities, self._session.account_id)
+            except Exception:
+                logger.exception("Session %s: a message was not understood", self.session_id)
+        return events
+
+    def _pages(self, unit: Unit, state: BoxState, told: bool) -> AsyncGenerator[Page]:
         ask = self._patient_ask
         if unit.box == ACCOUNT:
             return self._account_pages(ask, state)
@@ -360,7 +365,7 @@ class Ingest:
         missing = (unit.start if told else unit.pts or 0) or 0
         return ingest_holes.latest_channel_pages(ask, channel, max(0, missing - state.pts))
 
-    async def _account_pages(self, ask: Ask, state: BoxState) -> AsyncIterator[Page]:
+    async def _account_pages(self, ask: Ask, state: BoxState) -> AsyncGenerator[Page]:
         newest = await ingest_holes.newest_account_id(ask)
         if not state.top_message_id:
             yield Page([], newest)

@@ -41,9 +41,33 @@ def message_of(update: Any, self_id: int | None) -> Any | None:
     return None
 
 
-def message_event(message: Any, entities: Entities, self_id: int | None) -> EngineEvent | None:
-    """Return `message.new` for a message; None for an empty one."""
-    return _message("message.new", message, message.date, entities, self_id)
+def message_events(message: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
+    """Return `message.new`, and `chat.member` when it says who came or went; [] for an empty one."""
+    event = _message("message.new", message, getattr(message, "date", None), entities, self_id)
+    if event is None:
+        return []
+    by_id = utils.get_peer_id(message.from_id) if message.from_id is not None else None
+    return [
+        event,
+        *(
+            _event("chat.member", event.chat_id, {"user_id": who, "action": what, "by_id": by_id})
+            for who, what in _comings(message, by_id)
+        ),
+    ]
+
+
+def _comings(message: Any, by_id: int | None) -> list[tuple[int | None, str]]:
+    """Return who came or went, as a service message tells."""
+    action = message.action if isinstance(message, types.MessageService) else None
+    if isinstance(action, types.MessageActionChatAddUser):
+        return [(user_id, "added") for user_id in action.users]
+    if isinstance(action, types.MessageActionChatDeleteUser):
+        return [(action.user_id, "removed")]
+    if isinstance(
+        action, types.MessageActionChatJoinedByLink | types.MessageActionChatJoinedByRequest
+    ):
+        return [(by_id, "added")]
+    return []
 
 
 def _message(
@@ -77,8 +101,7 @@ def _short(update: Any, peer: Any, sender_id: int, self_id: int | None) -> Any:
 
 
 def _new(update: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
-    event = message_event(message_of(update, self_id), entities, self_id)
-    return [event] if event else []
+    return message_events(message_of(update, self_id), entities, self_id)
 
 
 def _edited(update: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:

@@ -11,8 +11,9 @@ Source: https://core.telegram.org/api/updates#recovering-gaps
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from telethon import errors, functions, types, utils
@@ -34,27 +35,13 @@ class Page:
     entities: dict[int, Any] = field(default_factory=dict)
 
 
-async def channel_pages(ask: Ask, channel: Any, after_id: int, newest: int) -> AsyncIterator[Page]:
+async def channel_pages(ask: Ask, channel: Any, after_id: int, newest: int) -> AsyncGenerator[Page]:
     """Read a channel's messages above `after_id`, at least up to `newest` (0: to the end).
 
     Source: https://core.telegram.org/api/offsets
     """
     while True:
-        # The window of `limit` messages ends just before `offset_id`; a negative `add_offset`
-        # moves it up, so that it begins with the oldest message that is missing.
-        result, _ = await _readable(
-            ask,
-            lambda limit, after_id=after_id: functions.messages.GetHistoryRequest(
-                peer=channel,
-                offset_id=after_id + 1,
-                offset_date=None,
-                add_offset=-limit,
-                limit=limit,
-                max_id=0,
-                min_id=after_id,
-                hash=0,
-            ),
-        )
+        result, _ = await _readable(ask, partial(_history_after, channel, after_id))
         if result is None:
             after_id += 1
             continue
@@ -67,7 +54,7 @@ async def channel_pages(ask: Ask, channel: Any, after_id: int, newest: int) -> A
             return
 
 
-async def latest_channel_pages(ask: Ask, channel: Any, count: int) -> AsyncIterator[Page]:
+async def latest_channel_pages(ask: Ask, channel: Any, count: int) -> AsyncGenerator[Page]:
     """Read the latest `count` messages of a channel in which no message was known."""
     offset_id = 0
     found: list[Any] = []
@@ -95,19 +82,14 @@ async def latest_channel_pages(ask: Ask, channel: Any, count: int) -> AsyncItera
         yield Page(found, found[-1].id, entities)
 
 
-async def account_pages(ask: Ask, after_id: int, newest: int) -> AsyncIterator[Page]:
+async def account_pages(ask: Ask, after_id: int, newest: int) -> AsyncGenerator[Page]:
     """Read the messages of all private chats and basic groups with ids above `after_id`.
 
     Reads up to `newest`, and on as long as there is more.
     Source: https://core.telegram.org/method/messages.getMessages
     """
     while True:
-        result, asked = await _readable(
-            ask,
-            lambda limit, after_id=after_id: functions.messages.GetMessagesRequest(
-                [types.InputMessageID(i) for i in range(after_id + 1, after_id + 1 + limit)]
-            ),
-        )
+        result, asked = await _readable(ask, partial(_ids_after, after_id))
         found = [] if result is None else _messages(result)
         if not found and after_id >= newest:
             return
@@ -118,6 +100,26 @@ async def account_pages(ask: Ask, after_id: int, newest: int) -> AsyncIterator[P
         yield Page(found, after_id, {} if result is None else _entities(result))
         if after_id >= newest and len(found) < asked:
             return
+
+
+def _history_after(channel: Any, after_id: int, limit: int) -> Any:
+    # The window of `limit` messages ends just before `offset_id`; a negative `add_offset`
+    # moves it up, so that it begins with the oldest message that is missing.
+    return functions.messages.GetHistoryRequest(
+        peer=channel,
+        offset_id=after_id + 1,
+        offset_date=None,
+        add_offset=-limit,
+        limit=limit,
+        max_id=0,
+        min_id=after_id,
+        hash=0,
+    )
+
+
+def _ids_after(after_id: int, limit: int) -> Any:
+    ids = range(after_id + 1, after_id + 1 + limit)
+    return functions.messages.GetMessagesRequest([types.InputMessageID(i) for i in ids])
 
 
 def _messages(result: Any) -> list[Any]:

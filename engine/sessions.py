@@ -67,7 +67,7 @@ def channel_bare(chat_id: int) -> int:
     return int(utils.resolve_id(chat_id)[0])
 
 
-class HubSession(MemorySession):  # type: ignore[misc]
+class HubSession(MemorySession):
     """One session in memory.
 
     `states` gives the committed state of each box when Telethon connects; None for a session

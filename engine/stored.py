@@ -114,7 +114,8 @@ class StoredLink:
         assert lost is not None
         while True:
             ended = client.ended
-            await asyncio.wait({lost, ended}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {lost, ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 return lost.result()
             if not client.switching:
