@@ -198,7 +198,7 @@ class Sandbox:
 
     def accept_login_token(self, url: str, user: User | int | str) -> None:
         """Scan a login QR code (`tg://login?token=…`) as `user`."""
-        self.server.run(lambda: self.world.accept_login_token(url, user))
+        self.world.accept_login_token(url, user)
 
     def status(self) -> dict[str, Any]:
         """Return where everything listens, as the process prints it."""

@@ -64,6 +64,7 @@ class DataCentres:
         self.faults.attach(self)
         self.world.updates.sink = self.push
         self.world.updates.key_sink = self.push_to_key
+        self.world.updates.key_sink = self.push_to_key
         self._options = []
         for dc in range(1, dcs + 1):
             port = ports[dc - 1] if dc <= len(ports) else 0
