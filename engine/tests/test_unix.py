@@ -61,12 +61,14 @@ def test_only_its_owner_may_open_it(serve, socket_path):
     assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
 
 
-def test_the_file_goes_with_the_server(serve, socket_path):
+def test_the_file_goes_with_the_server(serve, client, socket_path, caplog):
     server = serve()
     assert listening(socket_path)
+    assert client.call(1, fakes.echo, value=1) == 1
     server.stop()
     assert not socket_path.exists()
     assert not listening(socket_path)
+    assert caplog.records == []
 
 
 def test_a_dead_processs_file_is_replaced(serve, client, socket_path):
