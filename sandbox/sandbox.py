@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 import threading
@@ -64,6 +65,7 @@ class Sandbox:
         self.server = DataCentres(self.world, server_key, self.faults, self.calls)
         self._dcs = dcs
         self._ports: list[int] = list(ports)
+        self.saved = threading.Event()  # set by each writing of the state file
         self._state_file = state_file
         self._key_file = key_file
         self._directory: tempfile.TemporaryDirectory[str] | None = None
@@ -138,7 +140,9 @@ class Sandbox:
     def finish(self) -> None:
         """Ask the running sandbox to stop; returns at once."""
         if self._loop is not None and self._finished is not None:
-            self._loop.call_soon_threadsafe(self._finished.set)
+            # It may have come to its end by itself a moment ago.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._finished.set)
 
     def __enter__(self) -> Sandbox:
         self.start()
@@ -189,6 +193,7 @@ class Sandbox:
         self._save_timer = None
         if self._state_file is not None:
             state.save(self.server, self._state_file)
+            self.saved.set()
 
     # What a user would do with their phone in hand
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ class DataCentres:
         self._listeners: list[asyncio.Server] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._running = False
         self._pushes: deque[Callable[[], None]] = deque()
         self._users: defaultdict[int, set[Session]] = defaultdict(set)
         self._bound: dict[Session, int] = {}
@@ -61,6 +63,7 @@ class DataCentres:
         load_methods()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        self._running = True
         self.faults.attach(self)
         self.world.updates.sink = self.push
         self.world.updates.key_sink = self.push_to_key
@@ -76,6 +79,8 @@ class DataCentres:
 
     async def stop(self) -> None:
         """Stop listening and cut every connection."""
+        self._running = False
+        self._pushes.clear()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -270,12 +275,15 @@ class DataCentres:
         self._enqueue(lambda: self._push_to_key(auth_key_id, body))
 
     def _enqueue(self, action: Callable[[], None]) -> None:
+        if not self._running or self._loop is None:
+            return
         # One queue for all threads keeps the order of pts.
         self._pushes.append(action)
         if threading.get_ident() == self._thread:
             self._drain()
-        elif self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._drain)
+        else:
+            with contextlib.suppress(RuntimeError):  # stopped in the meantime
+                self._loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
         while self._pushes:
