@@ -4,11 +4,17 @@ It runs before Django reads its settings, so it may decide where the database is
 DJANGO_SETTINGS_MODULE in pyproject.toml, pytest-django would read them before this file.)
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
-_data = Path(tempfile.mkdtemp(prefix="tghub-tests-"))
+# The workers of pytest-xdist inherit the environment, and with it the directory.
+_data = Path(os.environ.get("TGHUB_TESTS_DIR") or tempfile.mkdtemp(prefix="tghub-tests-"))
+if "TGHUB_TESTS_DIR" not in os.environ:
+    atexit.register(shutil.rmtree, _data, ignore_errors=True)
+os.environ["TGHUB_TESTS_DIR"] = str(_data)
 for name in ("TELEGRAM_DC", "TELEGRAM_DC_PUBLIC_KEY", "REDIS_URL", "TGHUB_ENCRYPTION_KEYS"):
     os.environ.setdefault(name, "")
 os.environ["DATA_DIR"] = str(_data)

@@ -37,7 +37,11 @@ class Hub:
         self.data_dir = data_dir
         self.log_file = data_dir / "hub.log"
         self.environment = {
-            **{name: value for name, value in os.environ.items() if name != "TGHUB_PROVE"},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name not in ("TGHUB_PROVE", "TGHUB_TESTS_DIR")
+            },
             "DATA_DIR": str(data_dir),
             "DATABASE_URL": f"sqlite:///{data_dir / 'tghub.sqlite3'}",
             "REDIS_URL": "",
@@ -186,3 +190,19 @@ def hub_process(data_dir: Path, telegram: Any, **environment: str) -> Iterator[H
         yield hub.start()
     finally:
         hub.close()
+
+
+# What a test asks the sandbox
+
+
+def user_id(telegram: Any, phone: str) -> int:
+    user = telegram.world.by_phone(phone)
+    assert user is not None, phone
+    result: int = user.id
+    return result
+
+
+def auth_keys(telegram: Any, phone: str) -> list[bytes]:
+    """The key material of every authorization that a user has at Telegram."""
+    logins = telegram.world.authorizations_of(user_id(telegram, phone))
+    return [telegram.server.keys[login.auth_key_id].data for login in logins]

@@ -94,7 +94,7 @@ def test_an_expired_code_says_so(hub: Hub, telegram: Sandbox) -> None:
     make_john(telegram)
     start(hub)
     code = telegram.login_code(PHONE)
-    telegram.faults.rpc_error("auth.signIn", 400, "PHONE_CODE_EXPIRED", times=1)
+    telegram.faults.fail("auth.signIn", 400, "PHONE_CODE_EXPIRED", times=1)
     refused = hub.post("/login/code", {"session_id": "user123", "phone_code": code})
     assert refused.status_code == 400
     assert refused.json()["code"] == "phone_code_expired"
@@ -187,11 +187,12 @@ def test_a_number_without_an_account(hub: Hub, telegram: Sandbox) -> None:
 
 def test_resend_and_cancel(hub: Hub, telegram: Sandbox) -> None:
     make_john(telegram)
-    start(hub)
-    resent = hub.post("/login/resend", {"session_id": "user123"})
-    assert resent.status_code == 200, resent.text
-    assert resent.json()["type"]
+    started = start(hub)
+    early = hub.post("/login/resend", {"session_id": "user123"})
+    assert early.status_code == 429
+    assert 0 < int(early.headers["Retry-After"]) <= started["timeout"]
     assert hub.post("/login/cancel", {"session_id": "user123"}).status_code == 200
+    assert telegram.calls.count("auth.cancelCode") == 1
     body = {"session_id": "user123", "phone_code": telegram.login_code(PHONE)}
     assert hub.post("/login/code", body).status_code == 404
 
@@ -226,7 +227,7 @@ def test_login_state_lists_while_disconnected(hub: Hub, telegram: Sandbox) -> No
 
 def test_flood_wait_on_send_code(hub: Hub, telegram: Sandbox) -> None:
     make_john(telegram)
-    telegram.faults.flood_wait("auth.sendCode", 30, times=1)
+    telegram.faults.flood("auth.sendCode", 30, times=1)
     refused = hub.post("/login/start", {"session_id": "user123", "phone_number": PHONE})
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) in range(28, 31)

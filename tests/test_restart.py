@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from sandbox import Sandbox
-from tests.hub import Hub, wait_until
+from tests.hub import Hub, user_id, wait_until
 
 
 def add_users(telegram: Sandbox, number: int) -> list[str]:
@@ -50,7 +50,7 @@ def test_a_revoked_session_becomes_expired(hub: Hub, telegram: Sandbox) -> None:
     phones = add_users(telegram, 2)
     log_in_all(hub, telegram, phones)
     hub.kill()
-    telegram.faults.revoke(phone=phones[0])
+    telegram.faults.revoke(user_id=user_id(telegram, phones[0]))
     hub.start()
     wait_until(lambda: hub.status(phones[0])["is_authenticated"] is False)
     hub.wait_connected(phones[1])
@@ -62,7 +62,7 @@ def test_a_revoked_session_becomes_expired(hub: Hub, telegram: Sandbox) -> None:
 def test_a_session_revoked_while_running_becomes_expired(hub: Hub, telegram: Sandbox) -> None:
     [phone] = add_users(telegram, 1)
     log_in_all(hub, telegram, [phone])
-    telegram.faults.revoke(phone=phone)
+    telegram.faults.revoke(user_id=user_id(telegram, phone))
     body = {"session_id": phone, "chat_id": "me", "message": "No"}
     wait_until(lambda: hub.post("/message/send", body).status_code == 401)
     wait_until(lambda: hub.status(phone)["is_authenticated"] is False)
@@ -72,14 +72,14 @@ def test_an_unreachable_server_leaves_every_row(hub: Hub, telegram: Sandbox) -> 
     phones = add_users(telegram, 2)
     log_in_all(hub, telegram, phones)
     hub.kill()
-    telegram.faults.refuse_connections(True)
+    telegram.faults.refuse()
     hub.start()
     assert hub.get("/health").status_code == 200
     body = {"session_id": phones[0], "chat_id": "me", "message": "No"}
     refused = hub.post("/message/send", body)
     assert refused.status_code in (502, 503), refused.text
     assert [s["is_authenticated"] for s in hub.get("/sessions").json()["sessions"]] == [True, True]
-    telegram.faults.refuse_connections(False)
+    telegram.faults.accept()
     wait_until(lambda: connected(hub) == 2, seconds=60)
 
 
@@ -119,7 +119,7 @@ def test_two_owners_never_overlap(
     first = make_hub("first", **keys).start()
     [phone] = add_users(telegram, 1)
     log_in_all(first, telegram, [phone])
-    telegram.faults.detect_duplicate_keys(True)
+    telegram.faults.duplicated_keys("connection")
     if freeze:
         first.freeze()
     else:
@@ -132,7 +132,7 @@ def test_two_owners_never_overlap(
         wait_until(lambda: first.post("/message/send", body).status_code == 503)
     body = {"session_id": phone, "chat_id": "me", "message": "Mine now"}
     assert second.post("/message/send", body).status_code == 200
-    assert telegram.calls.errors("AUTH_KEY_DUPLICATED") == 0
+    assert not [e for e in telegram.calls.entries() if e.error == "AUTH_KEY_DUPLICATED"]
 
 
 def test_many_sessions_are_restored(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sandbox import Sandbox
-from tests.hub import Hub
+from tests.hub import Hub, auth_keys
 
 PHONE = "+15550600001"
 PASSWORD = "tr0ub4dor-and-3-canaries"
@@ -63,10 +63,10 @@ def test_no_secret_is_readable(
     ask("GET", "/sessions")
     ask("GET", "/session/s/status")
     ask("GET", "/api/v3/me")
-    auth_keys = telegram.auth_keys(phone=PHONE)
-    assert auth_keys
+    keys = auth_keys(telegram, PHONE)
+    assert keys
     secrets = [
-        *(form for auth_key in auth_keys for form in forms(auth_key)),
+        *(form for auth_key in keys for form in forms(auth_key)),
         PASSWORD.encode(),
         API_HASH.encode(),
         api_key.encode(),

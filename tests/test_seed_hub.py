@@ -4,7 +4,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.curl import run_curl
-from tests.hub import Hub
+from tests.hub import Hub, auth_keys
 
 PHONE = "+1234567890"
 
@@ -86,12 +86,12 @@ def test_the_document_from_top_to_bottom(hub: Hub, telegram: Sandbox, john: None
 
 def test_logout_kills_the_key_at_telegram(hub: Hub, telegram: Sandbox, john: None) -> None:
     hub.log_in("test123", PHONE, telegram.login_code)
-    assert telegram.auth_keys(phone=PHONE)
+    assert auth_keys(telegram, PHONE)
     assert hub.post("/logout", {"session_id": "test123"}).json() == {
         "status": "success",
         "message": "Logged out successfully",
     }
-    assert not telegram.auth_keys(phone=PHONE)
+    assert not auth_keys(telegram, PHONE)
     assert hub.status("test123")["is_authenticated"] is False
 
 

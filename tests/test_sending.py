@@ -91,7 +91,7 @@ def test_twenty_parallel_sends_with_one_key_and_a_kill(
             arrived.wait(30)
             sender.kill()
             list(answers)
-        telegram.faults.latency(0)
+        telegram.faults.clear()
         watcher.join()
         sender.start()
         sender.wait_connected("s")
@@ -102,7 +102,7 @@ def test_twenty_parallel_sends_with_one_key_and_a_kill(
 
 
 def test_a_flood_wait_is_told_at_once_and_kept(sender: Hub, telegram: Sandbox) -> None:
-    telegram.faults.flood_wait("messages.sendMessage", 30, times=1)
+    telegram.faults.flood("messages.sendMessage", 30, times=1)
     refused = send(sender, "Too fast")
     assert refused.status_code == 429
     assert refused.json()["code"] == "flood_wait"
@@ -137,7 +137,7 @@ def test_a_flood_wait_is_told_at_once_and_kept(sender: Hub, telegram: Sandbox) -
 def test_telegrams_refusals(
     sender: Hub, telegram: Sandbox, error: tuple[int, str], status: int
 ) -> None:
-    telegram.faults.rpc_error("messages.sendMessage", *error, times=20)
+    telegram.faults.fail("messages.sendMessage", *error, times=20)
     refused = send(sender, "No")
     assert refused.status_code == status, refused.text
     assert set(refused.json()) >= {"detail", "code"}
@@ -152,6 +152,6 @@ def test_a_chat_that_does_not_exist(sender: Hub) -> None:
 def test_incoming_messages_are_noticed_but_not_told(sender: Hub, telegram: Sandbox) -> None:
     friend = telegram.world.add_user(phone="+15550400002", first_name="Friend")
     me = next(u for u in telegram.world.users.values() if u.username == "the_sender")
-    telegram.world.post(me.id, friend.id, "the secret recipe")
+    telegram.world.post(friend.id, me.id, "the secret recipe")
     wait_until(lambda: str(friend.id) in sender.log())
     assert "the secret recipe" not in sender.log()
