@@ -21,6 +21,7 @@ from sandbox.world.peers import notify_settings
 async def get_users(call: Call, request: Any) -> list[Any]:
     """Users by `InputUser`; those that cannot be named are `userEmpty`.
 
+    Contacts are found with access hash 0 too (Telethon, `client/users.py`, `get_input_entity`).
     Source: https://core.telegram.org/method/users.getUsers
     """
     with call.world.lock:
@@ -28,10 +29,13 @@ async def get_users(call: Call, request: Any) -> list[Any]:
 
 
 def _one(call: Call, wanted: Any) -> Any:
+    user_id = getattr(wanted, "user_id", 0)
+    if getattr(wanted, "access_hash", None) == 0 and user_id in call.me.contacts:
+        return render.user(call.world, call.me.id, user_id)
     try:
         found = input_user(call, wanted)
     except RpcError:
-        return types.UserEmpty(getattr(wanted, "user_id", 0))
+        return types.UserEmpty(user_id)
     return render.user(call.world, call.me.id, found.id)
 
 

@@ -50,6 +50,8 @@ def port(sandbox):
 @pytest.fixture
 async def telethon(sandbox):
     """Make Telethon clients, unmodified; `telethon(user)` is logged in."""
+    # Telethon keeps the addresses of the data centres with the class, for all clients.
+    TelegramClient._config = None
     clients = []
     names = itertools.count()
 

@@ -18,6 +18,7 @@ class Chatting(State):
         if is_channel(message.peer):
             home = self.chat(message.peer)
             history = home.history
+            message.date = max(message.date, history.top.date if history.top else 0)
             home.box.last_id = max(home.box.last_id, history.top_id) + 1
             message.channel_id = home.box.last_id
             history.append(message.channel_id, message)
@@ -28,6 +29,8 @@ class Chatting(State):
         owners = self._owners(message)
         for user_id in owners:
             user = self.user(user_id)
+            top = self.history(user_id, message.peer_for(user_id)).top
+            message.date = max(message.date, top.date if top else 0)
             user.box.last_id += 1
             message.ids[user_id] = user.box.last_id
         for user_id in owners:

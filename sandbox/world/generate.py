@@ -178,7 +178,8 @@ def basic_groups(story: Story, cast: Cast) -> None:
     found("Sunday Hike", hikers, 200, 60, 0.3)
     found("Book Club", readers, 320, 40, 41)
     found("Old Flatshare", flat, 500, 30, 250)
-    story.at(story.ago(100), lambda _: world.leave(cast.others[8], groups["Sunday Hike"]))
+    gone = cast.others[8]
+    story.at(story.ago(100), lambda when: world.leave(gone, groups["Sunday Hike"], date=when))
 
     def migrate(when: int) -> None:
         new = world.migrate_group(groups["Book Club"], date=when)

@@ -154,11 +154,11 @@ class Groups(Posting, People, Filing):
             self._members_changed(home)
             return member
 
-    def leave(self, user: Who, chat: Who) -> None:
+    def leave(self, user: Who, chat: Who, *, date: int | None = None) -> None:
         """Leave by oneself; a left channel disappears from the list of dialogs."""
         with self.lock:
             user_id, home = self.resolve(user), self.chat(self.resolve(chat))
-            self._remove(user_id, home, by=user_id)
+            self._remove(user_id, home, by=user_id, date=date)
 
     def kick(self, chat: Who, user: Who, by: Who | None = None) -> None:
         """Throw a user out; they may come back where it is open to them."""
@@ -235,13 +235,22 @@ class Groups(Posting, People, Filing):
     def _actor(self, home: Chat, by: Who | None) -> int:
         return home.creator_id if by is None else self.resolve(by)
 
-    def _remove(self, user_id: int, home: Chat, *, by: int, rights: Any | None = None) -> None:
+    def _remove(
+        self,
+        user_id: int,
+        home: Chat,
+        *,
+        by: int,
+        rights: Any | None = None,
+        date: int | None = None,
+    ) -> None:
         member = home.member(user_id)
         if member is None:
             return
         if not home.broadcast:
             # Posted while they are inside, so that in a basic group they get it too.
-            self.post(by, home, action=types.MessageActionChatDeleteUser(user_id))
+            action = types.MessageActionChatDeleteUser(user_id)
+            self.post(by, home, action=action, date=date)
         member.left = True
         member.admin_rights = None
         if by != user_id and not home.is_channel:

@@ -51,7 +51,7 @@ class Posting(Chatting):
 
         In a broadcast channel everybody posts as the channel. In a private chat the receiver's
         copy is missing when they have blocked the sender. `date` may lie in the past, but not
-        before the chat's newest message.
+        before the chat's newest message (it is moved up to it).
         """
         with self.lock:
             author, peer = self.resolve(sender), self.resolve(chat)

@@ -63,7 +63,9 @@ class Updates:
 
     def _record(self, box: Box, kind: str, count: int, fields: dict[str, Any]) -> Event:
         box.pts += count
-        event = Event(box.pts, count, self.world.now(), kind, **fields)
+        message = fields.get("message")
+        date = message.date if message is not None and kind == "new" else self.world.now()
+        event = Event(box.pts, count, date, kind, **fields)
         box.events.append(event)
         surplus = len(box.events) - self.world.limits.box_events
         if surplus > 0:
