@@ -191,3 +191,8 @@ def test_redacting_stays_fast():
     """Nothing quadratic: a long line of a stranger's making is done in one go."""
     for text in ("a-" * 100_000, "+1" * 100_000, "b'" * 100_000, "://a:" * 50_000, "\\" * 100_000):
         redact(text)
+
+
+def test_the_settings_secrets_are_known(settings):
+    for secret in (settings.SECRET_KEY, settings.TELEGRAM["API_HASH"]):
+        assert redact(f"x{secret}y") == "x[hidden]y"
