@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m sandbox` and `manage.py sandbox`."""
     parser.add_argument("--seed", type=int, default=1, help="of the generated world")
+    parser.add_argument("--world", type=Path, help="a world's JSON file, instead of a seed")
     parser.add_argument("--dcs", type=int, default=2, help="number of data centres")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument(
@@ -43,9 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run a sandbox until SIGTERM, SIGINT or the verb `shutdown`."""
     from sandbox.sandbox import Sandbox
+    from sandbox.world.load import load
 
     sandbox = Sandbox(
         seed=options.seed,
+        world=load(options.world) if options.world else None,
         dcs=options.dcs,
         host=options.host,
         ports=options.port,

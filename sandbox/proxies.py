@@ -18,7 +18,8 @@ import uvloop
 
 from sandbox.transport import NAMES, open_obfuscated
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
 Convert = Callable[[bytes], bytes]
 
 

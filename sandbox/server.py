@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox import tl
@@ -71,9 +72,7 @@ class DataCentres:
         self._options = []
         for dc in range(1, dcs + 1):
             port = ports[dc - 1] if dc <= len(ports) else 0
-            listener = await self._loop.create_server(
-                lambda dc=dc: Connection(self, dc), host, port
-            )
+            listener = await self._loop.create_server(partial(Connection, self, dc), host, port)
             self._listeners.append(listener)
             self._options.append(DcOption(dc, host, listener.sockets[0].getsockname()[1]))
 
@@ -84,7 +83,7 @@ class DataCentres:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
-        tasks = []
+        tasks: list[asyncio.Task[None]] = []
         for key in self.keys.values():
             for session in list(key.sessions.values()):
                 tasks += session.running.values()
