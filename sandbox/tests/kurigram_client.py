@@ -81,7 +81,7 @@ def connection_to(host, port):
     return Loopback
 
 
-def control(port, verb, *args, **kwargs):
+def do(port, verb, *args, **kwargs):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)
     body = json.dumps({**kwargs, "_args": args})
     connection.request("POST", f"/{verb}", body, {"Content-Type": "application/json"})
@@ -103,7 +103,7 @@ async def drive(transport, host, port, control_port, phone):
     seen = {"transport": transport.__name__}
     await client.connect()
     sent = await client.send_code(phone)
-    code = await asyncio.to_thread(control, control_port, "login_code", phone)
+    code = await asyncio.to_thread(do, control_port, "login_code", phone)
     user = await client.sign_in(phone, sent.phone_code_hash, code)
     await client.initialize()
     seen["user"] = user.first_name
@@ -115,9 +115,7 @@ async def drive(transport, host, port, control_port, phone):
     client.add_handler(handlers.MessageHandler(receive, filters.private & filters.incoming))
     try:
         await read_and_write(client, seen)
-        await asyncio.to_thread(
-            control, control_port, "world/post", seen["partner"], user.id, QUESTION
-        )
+        await asyncio.to_thread(do, control_port, "world/post", seen["partner"], user.id, QUESTION)
         seen["received"] = ""
         while seen["received"] != QUESTION:
             seen["received"] = await asyncio.wait_for(received.get(), DEADLINE_SECONDS)
@@ -149,14 +147,14 @@ async def read_and_write(client, seen):
     seen["saved"] = saved.text
 
 
-async def main():
-    dc, key_file, control_port, phone = sys.argv[1:]
+async def main(dc, control_port, phone):
     host, _, port = dc.partition("@")[2].partition(":")
-    add_public_key(Path(key_file).read_text())
     for transport in TRANSPORTS:
         seen = await drive(transport, host, int(port), int(control_port), phone)
         print(json.dumps(seen), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    address, key_file, control, phone_number = sys.argv[1:]
+    add_public_key(Path(key_file).read_text())
+    asyncio.run(main(address, control, phone_number))
