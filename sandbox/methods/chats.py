@@ -131,7 +131,8 @@ async def get_full_channel(call: Call, request: Any) -> Any:
         member = chat.member(me)
         related = {chat.peer, chat.linked_chat, chat.migrated_from} - {0}
         bots = [one.user_id for one in chat.participants if world.users[one.user_id].bot]
-        users, chats = world.updates.describe(me, related | set(bots))
+        asking = _requesters(chat) if admin else []
+        users, chats = world.updates.describe(me, related | {*bots, *asking[:5]})
         visible = chat.history.messages[chat.history.index_after_id(world.min_id(me, chat.peer)) :]
         members = list(chat.members.values())
         full = types.ChannelFull(
@@ -168,7 +169,8 @@ async def get_full_channel(call: Call, request: Any) -> Any:
             slowmode_seconds=chat.slowmode_seconds or None,
             slowmode_next_send_date=_next_send(call, chat),
             available_reactions=_reactions(chat),
-            requests_pending=_requests(chat) if admin else None,
+            requests_pending=len(asking) or None,
+            recent_requesters=asking[:5] or None,
         )
         return types.messages.ChatFull(full_chat=full, chats=chats, users=users)
 
@@ -190,5 +192,5 @@ def _next_send(call: Call, chat: Chat) -> Any:
     return utc(date) if date > call.world.now() else None
 
 
-def _requests(chat: Chat) -> int | None:
-    return sum(len(invite.requested) for invite in chat.invites.values()) or None
+def _requesters(chat: Chat) -> list[int]:
+    return [user_id for invite in chat.invites.values() for user_id in invite.requested]

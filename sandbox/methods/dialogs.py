@@ -95,8 +95,8 @@ def _start(call: Call, request: Any, rows: list[tuple[Dialog, Message | None]]) 
     if date:
         last = (1, 0, -date, -request.offset_id, peer)
         if not request.offset_id and not peer:
-            # A bare date leaves out what is newer.
-            last = (1, 0, -date, -(1 << 62), 0)
+            # A bare date leaves out what was sent at that second or later.
+            last = (1, 0, -date, 1, 0)
         return sum(sort_key(call, *row) <= last for row in rows)
     if peer:
         places = [index for index, row in enumerate(rows) if row[0].peer == peer]

@@ -56,7 +56,7 @@ def check_range(offset: int, limit: int, *, precise: bool) -> None:
     if not precise and MEGABYTE % limit:
         raise RpcError(400, "LIMIT_INVALID")
     if offset // MEGABYTE != (offset + limit - 1) // MEGABYTE:
-        raise RpcError(400, "LIMIT_INVALID" if precise else "OFFSET_INVALID")
+        raise RpcError(400, "LIMIT_INVALID")
 
 
 def locate(call: Call, location: Any) -> Stored:

@@ -50,7 +50,7 @@ def tl_participant(call: Call, chat: Chat, member: Member) -> Any:
             admin_rights=member.admin_rights,
             can_edit=(own is not None and (own.creator or member.promoted_by == me)) or None,
             is_self=(member.user_id == me) or None,
-            inviter_id=(member.inviter_id or None) if member.user_id == me else None,
+            inviter_id=(member.inviter_id or me) if member.user_id == me else None,
             rank=member.rank or None,
         )
     if member.user_id == me:
