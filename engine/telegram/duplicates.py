@@ -50,11 +50,7 @@ async def find_sent(
             hash=0,
         )
     )
-    own = [
-        message
-        for message in message_dicts(client, peer, page)
-        if message.get("extra", {}).get("is_outgoing") or _is_saved(message, client)
-    ]
+    own = [message for message in message_dicts(client, peer, page) if _may_be_own(message, client)]
     if forwarded is not None:
         found = _forwards(own, page, forwarded)
     else:
@@ -87,10 +83,13 @@ async def _from_updates(client: TelegramClient) -> dict[int, int]:
     return known
 
 
-def _is_saved(message: MessageDict, client: TelegramClient) -> bool:
-    """In Saved Messages nothing is marked as outgoing."""
-    chat_id = message.get("extra", {}).get("chat_id")
-    return chat_id is not None and chat_id == client._self_id == message["sender_id"]
+def _may_be_own(message: MessageDict, client: TelegramClient) -> bool:
+    """Nothing is marked as outgoing in Saved Messages, nor what is posted as the chat itself."""
+    extra = message.get("extra", {})
+    chat_id, sender_id = extra.get("chat_id", 0), message["sender_id"]
+    if extra.get("is_outgoing"):
+        return True
+    return chat_id == sender_id and (chat_id < 0 or chat_id == client._self_id)
 
 
 def _like(

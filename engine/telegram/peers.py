@@ -167,11 +167,9 @@ def _cached(client: TelegramClient, candidates: list[int]) -> Any | None:
     for candidate in candidates:
         if candidate == client._self_id:
             return types.InputPeerSelf()
-        number, kind = utils.resolve_id(candidate)
-        try:
-            return client.session.get_input_entity(kind(number))
-        except ValueError:
-            continue
+        row = client.session.get_entity_rows_by_id(candidate)
+        if row:
+            return _from_row(*row[:2])
     return None
 
 
