@@ -319,7 +319,12 @@ class Chat:
 
     @property
     def participants_count(self) -> int:
-        return sum(member.inside for member in self.members.values()) + self.extra_members
+        # Asked for with every page of history: no property per member.
+        inside = sum(
+            not member.left and (member.banned_rights is None or not member.banned)
+            for member in self.members.values()
+        )
+        return inside + self.extra_members
 
 
 @dataclass(slots=True, eq=False)
