@@ -16,6 +16,7 @@ from sandbox.world import render
 from sandbox.world.dates import utc
 from sandbox.world.media import tl_poll, tl_poll_results
 from sandbox.world.model import Message, PeerId, Poll
+from sandbox.world.peers import tl_peer
 
 MOST = 1
 MOST_PREMIUM = 3
@@ -78,7 +79,7 @@ async def send_reaction(call: Call, request: Any) -> Any:
 def _update(call: Call, peer: PeerId, message: Message) -> Any:
     shown = render.reactions(call.world, message, call.me.id)
     return types.UpdateMessageReactions(
-        peer=render.tl_peer(peer),
+        peer=tl_peer(peer),
         msg_id=message.id_for(call.me.id),
         reactions=shown or types.MessageReactions([]),
     )

@@ -20,6 +20,7 @@ from sandbox.rpc import Call, RpcError, handles
 from sandbox.world import render
 from sandbox.world.acting import Act
 from sandbox.world.model import Message, PeerId
+from sandbox.world.peers import tl_peer
 from sandbox.world.raw import Raw
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _post_due(call: Call, peer: PeerId, message_id: int) -> None:
 
 def _tell_gone(call: Call, peer: PeerId, gone: dict[int, int]) -> None:
     update = types.UpdateDeleteScheduledMessages(
-        peer=render.tl_peer(peer),
+        peer=tl_peer(peer),
         messages=list(gone),
         sent_messages=[sent for sent in gone.values() if sent] or None,
     )
