@@ -31,6 +31,8 @@ from engine.store import Device, Proxy
 from engine.timing import NORMAL, Queue, Timing
 
 logger = logging.getLogger(__name__)
+telethon_logger = logging.getLogger("telethon")
+telethon_logger.setLevel(logging.ERROR)  # Losing a connection is ordinary; supervisors tell of it.
 
 CONNECT_TRIES = 2
 """Tries after the first; also covers Telethon's failed handshake for keys with leading zeros."""
@@ -82,7 +84,7 @@ class HubClient(TelegramClient):
             timeout=wiring.timing.connect,
             request_retries=REQUEST_TRIES,
             connection_retries=CONNECT_TRIES,
-            retry_delay=1,
+            retry_delay=wiring.timing.backoff_first,
             auto_reconnect=True,
             sequential_updates=True,
             catch_up=True,
@@ -94,13 +96,14 @@ class HubClient(TelegramClient):
             app_version=device.app_version,
             lang_code=device.lang_code,
             system_lang_code=device.system_lang_code,
-            base_logger=logger,
+            base_logger=telethon_logger,
         )
         self.wiring = wiring
         self._message_box = Box(self._log["messagebox"])
         self._sender = Sender(
             self.session.auth_key,
             turns=wiring.turns,
+            pause=wiring.timing.backoff_first,
             loggers=self._log,
             retries=self._connection_retries,
             delay=self._retry_delay,
@@ -120,7 +123,7 @@ class HubClient(TelegramClient):
     @property
     def up(self) -> bool:
         """Whether the transport stands; requests wait while it is being renewed."""
-        return bool(self.is_connected()) and self._sender.up
+        return self.switching or (bool(self.is_connected()) and self._sender.up)
 
     @property
     def authorized(self) -> bool | None:
@@ -135,6 +138,8 @@ class HubClient(TelegramClient):
     @property
     def fault(self) -> BaseException | None:
         """Return why updates stopped though the connection stands, None when they run."""
+        if self.switching:
+            return None
         if self._updates_error is not None:
             return self._updates_error
         loop = self._updates_handle

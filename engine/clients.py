@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.client import HubClient
 from engine.client_errors import translate
-from engine.errors import EngineError, NotAuthorized
+from engine.errors import EngineError, NotAuthorized, from_dict
 from engine.floods import current_call
 from engine.seam import WorkerContext
 from engine.sessions import trust_key
@@ -41,7 +41,7 @@ class Seat:
         self.supervisor = supervisor
         self.users = 0
         self.used_at = 0.0
-        self.lost: tuple[str, bytes | None] | None = None
+        self.lost: tuple[str, bytes | None] | None = None  # the record as it was then
 
 
 class Clients:
@@ -78,6 +78,11 @@ class Clients:
         try:
             await seat.supervisor.ready()
             yield seat.link.client
+        except OSError as error:
+            # The connection was closed because the session has expired: say that.
+            if seat.link.lost is not None:
+                raise from_dict(seat.link.lost.to_dict()) from error
+            raise
         finally:
             seat.users -= 1
             seat.used_at = self._loop.time()
@@ -136,6 +141,8 @@ class Clients:
         seat = self._seats.get(session_id)
         if seat is not None and seat.supervisor.state != "expired":
             return seat
+        if seat is not None:
+            await seat.supervisor.finished()
         record = await self._context.database.run(self._context.store.load, session_id)
         _may_open(record)
         seat = self._seats.get(session_id)  # It may have come while we read.
@@ -143,7 +150,7 @@ class Clients:
             if seat.supervisor.state != "expired":
                 return seat
             if seat.lost == (record.state, record.auth_key):
-                raise seat.supervisor.error or NotAuthorized()
+                raise seat.supervisor.failure()
         link = StoredLink(session_id, self._context, self._turns, self._timing)
         seat = Seat(link, self._supervisor(session_id, link))
         self._seats[session_id] = seat
@@ -152,10 +159,12 @@ class Clients:
 
     def _supervisor(self, session_id: int, link: StoredLink) -> Supervisor:
         async def report(report: SessionReport) -> None:
-            seat = self._seats.get(session_id)
-            if report.kind == "expired" and seat is not None and seat.link is link:
-                seat.lost = link.identity
-            await self._context.database.run(self._context.store.report, session_id, report)
+            store, database = self._context.store, self._context.database
+            if report.kind == "expired" and (seat := self._seats.get(session_id)):
+                # It is tried again when a login, or another key, has changed it.
+                record = await database.run(store.load, session_id)
+                seat.lost = (record.state, record.auth_key)
+            await database.run(store.report, session_id, report)
 
         return Supervisor(str(session_id), link, report, opening=self._opening, timing=self._timing)
 

@@ -42,7 +42,7 @@ def message_of(update: Any, self_id: int | None) -> Any | None:
 
 
 def message_events(message: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
-    """Return `message.new`, and `chat.member` when it says who came or went; [] for an empty one."""
+    """Return `message.new`, and `chat.member` for those who came or went; [] for an empty one."""
     event = _message("message.new", message, getattr(message, "date", None), entities, self_id)
     if event is None:
         return []

@@ -20,6 +20,9 @@ from engine.errors import EngineError
 from engine.store import Proxy
 from engine.timing import Queue
 
+FRUITLESS_TRIES = 3
+"""New connections in a row on which nothing is heard, before the supervisor takes over."""
+
 
 def transport(proxy: Proxy | None, check: Callable[[], None]) -> type:
     """Return the connection class for a session; `check` raises when nothing may be sent."""
@@ -66,10 +69,13 @@ def proxy_argument(proxy: Proxy | None) -> tuple[Any, ...] | None:
 class Sender(MTProtoSender):  # type: ignore[misc]
     """A sender that comes back in turn and does nothing late."""
 
-    def __init__(self, *args: Any, turns: Queue, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, turns: Queue, pause: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turns = turns
+        self._pause = pause
         self._returning = False
+        self._heard = False
+        self._fruitless = 0
 
     @property
     def up(self) -> bool:
@@ -98,14 +104,25 @@ class Sender(MTProtoSender):  # type: ignore[misc]
             if state.future.cancelled():
                 del self._pending_state[msg_id]
         self._ping = None
+        # A server that accepts and hangs up would be connected to in an endless hurry.
+        self._fruitless = 0 if self._heard else self._fruitless + 1
+        self._heard = False
+        if self._fruitless > FRUITLESS_TRIES:
+            self._reconnecting = False
+            await self._disconnect(error=last_error or ConnectionError("Telegram hangs up."))
+            return
         await super()._reconnect(last_error)
 
     async def _connect(self) -> None:
         if self._returning:
             self._returning = False
-            await asyncio.sleep(self._turns.wait())
+            await asyncio.sleep(self._turns.wait() + self._pause * self._fruitless)
             self.drop_cancelled()
         await super()._connect()
+
+    async def _process_message(self, message: Any) -> None:
+        self._heard = True
+        await super()._process_message(message)
 
     async def _disconnect(self, error: Any = None) -> None:
         failure = error or ConnectionError("The connection was closed.")

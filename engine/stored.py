@@ -67,9 +67,10 @@ class StoredLink:
         return self._client
 
     @property
-    def identity(self) -> tuple[str, bytes | None] | None:
-        """Return what must change before a session that has expired is tried again."""
-        return None if self._record is None else (self._record.state, self._record.auth_key)
+    def lost(self) -> EngineError | None:
+        """Return what Telegram said when it ended the session, None while it has not."""
+        lost = self._lost
+        return lost.result() if lost is not None and lost.done() and not lost.cancelled() else None
 
     # What the supervisor looks at.
 

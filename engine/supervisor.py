@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
-from engine.errors import BadGateway, EngineError, NotAuthorized, Unavailable
+from engine.errors import BadGateway, EngineError, NotAuthorized, Unavailable, from_dict
 from engine.store import SessionReport
 from engine.timing import NORMAL, Backoff, Timing
 
@@ -132,7 +132,16 @@ class Supervisor:
             await self._until(lambda: self.state != "retrying")
         await self._until(lambda: self.state != "opening")
         if self.state not in ("connected", "degraded"):
-            raise self.error or Unavailable()
+            raise self.failure()
+
+    def failure(self) -> EngineError:
+        """Return why the link is not open; a new object, for each one who asks."""
+        return from_dict(self.error.to_dict()) if self.error is not None else Unavailable()
+
+    async def finished(self) -> None:
+        """Return when a session that has expired is reported and closed."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
 
     def interrupt(self, error: EngineError) -> None:
         """Close the link now and try again later, such as when the lease may be over."""
@@ -144,12 +153,16 @@ class Supervisor:
     async def _run(self) -> None:
         while True:
             error = await self._open() or await self._watch()
-            await self._link.close()
             if self._is_lost(error):
+                if not error.expired:
+                    error = NotAuthorized("auth_key_not_found")
                 logger.warning("Session %s has expired: %s", self.name, error.code)
                 await self._become("expired", error)
                 await self._tell(SessionReport("expired", error.code, error.detail))
+                await self._link.close()
                 return
+            await self._become("opening", error)  # Nobody is to get a client that is closing.
+            await self._link.close()
             await self._wait(error)
 
     async def _open(self) -> EngineError | None:
@@ -283,8 +296,6 @@ class Supervisor:
 
     async def _become(self, state: State, error: EngineError | None = None) -> None:
         self.state = state
-        if error is not None and error.code == "auth_key_unknown" and state == "expired":
-            error = NotAuthorized("auth_key_not_found")
         self.error = error
         async with self._changed:
             self._changed.notify_all()

@@ -143,9 +143,7 @@ class TestTooLong:
     def limits(self) -> Limits:
         return Limits(box_events=50)
 
-    def test_151_messages_of_a_channel_are_read_from_history(
-        self, rig, sandbox, alice, bob, chats
-    ):
+    def test_151_messages_of_a_channel_are_read_from_history(self, rig, sandbox, alice, bob, chats):
         started(rig, alice)
         rig.restart()
         post_many(sandbox, bob, chats["Talk"], "talk", 151)
@@ -277,8 +275,16 @@ def test_own_messages_are_events_once(rig, sandbox, alice, bob, chats):
     started(rig, alice)
     rig.connect()
     for n in range(3):
-        rig.call(1, methods.messages.send_message, chat_id=f"+{bob.phone}", text=f"own {n}", random_id=n + 1)
-    rig.call(1, methods.messages.send_message, chat_id=chats["Talk"].peer, text="own 3", random_id=9)
+        rig.call(
+            1,
+            methods.messages.send_message,
+            chat_id=f"+{bob.phone}",
+            text=f"own {n}",
+            random_id=n + 1,
+        )
+    rig.call(
+        1, methods.messages.send_message, chat_id=chats["Talk"].peer, text="own 3", random_id=9
+    )
     assert sorted(rig.sink.wait_for_texts(4, "own")) == expected("own", 4)
     sandbox.world.post(bob, alice, "last")
     rig.sink.wait_for_texts(1, "last")
@@ -287,7 +293,9 @@ def test_own_messages_are_events_once(rig, sandbox, alice, bob, chats):
 
 def test_own_deletions_are_events(rig, sandbox, alice, bob, chats):
     started(rig, alice)
-    sent = rig.call(1, methods.messages.send_message, chat_id=chats["Talk"].peer, text="oops", random_id=9)
+    sent = rig.call(
+        1, methods.messages.send_message, chat_id=chats["Talk"].peer, text="oops", random_id=9
+    )
     rig.call(
         1,
         methods.messages.delete_messages,
