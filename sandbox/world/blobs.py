@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+# Each block begins with the seed and its own number, so that a misplaced part is noticed; the
+# rest repeats only behind zlib's window.
 _BLOCK = 4096
+_FILLER = 32 * _BLOCK
+_STAMP = struct.Struct("<QQ")
+_MASK = (1 << 64) - 1
 
 
 @dataclass(slots=True, frozen=True)
@@ -28,9 +35,16 @@ class Blob:
         if self.data is not None:
             return self.data[offset:end]
         first = offset // _BLOCK
-        blocks = (self._block(index) for index in range(first, (end - 1) // _BLOCK + 1))
-        start = offset - first * _BLOCK
-        return b"".join(blocks)[start : start + end - offset]
+        filler = _filler(self.seed)
+        pieces: list[bytes] = []
+        for block in range(first, (end - 1) // _BLOCK + 1):
+            start = block * _BLOCK % _FILLER
+            pieces.append(_STAMP.pack(self.seed & _MASK, block))
+            pieces.append(filler[start + _STAMP.size : start + _BLOCK])
+        skip = offset - first * _BLOCK
+        return b"".join(pieces)[skip : skip + end - offset]
 
-    def _block(self, index: int) -> bytes:
-        return hashlib.shake_128(f"{self.seed}:{index}".encode()).digest(_BLOCK)
+
+@lru_cache(maxsize=64)
+def _filler(seed: int) -> bytes:
+    return hashlib.shake_128(str(seed).encode()).digest(_FILLER)
