@@ -55,7 +55,9 @@ async def telethon(sandbox):
     clients = []
     names = itertools.count()
 
-    async def make(user=None, *, dc=2, session=None, connection=ConnectionTcpFull, **options):
+    async def make(
+        user=None, *, dc=2, session=None, connection=ConnectionTcpFull, prepare=None, **options
+    ):
         if session is None:
             session = MemorySession()
             _, _, address = sandbox.dc_address(dc).partition("@")
@@ -64,6 +66,8 @@ async def telethon(sandbox):
         client = TelegramClient(session, 1, f"hash-{next(names)}", connection=connection, **options)
         client.flood_sleep_threshold = 0
         clients.append(client)
+        if prepare is not None:
+            prepare(client)  # handlers that must be there before the first update
         await client.connect()
         if user is not None:
             log_in(sandbox, client, user)
