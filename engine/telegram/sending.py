@@ -13,6 +13,7 @@ from engine.errors import BadRequest
 from engine.methods.messages import derive_random_id
 from engine.methods.shapes import MessageDict, ParseMode, SentDict
 from engine.telegram import convert, duplicates, peers
+from engine.telegram.once import call_once
 from engine.telegram.rpc import Refusal, refused_with
 
 _NEW = (
@@ -44,7 +45,7 @@ class Order:
         chat_id = await peers.peer_id(self.client, self.peer)
         scheduled = request.schedule_date is not None
         try:
-            answer = await self.client(request)
+            answer = await call_once(self.client, request)
         except Refusal as error:
             if not refused_with(error, "RANDOM_ID_DUPLICATE"):
                 raise
