@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from telethon.tl import types
@@ -218,7 +219,7 @@ def supergroups(story: Story, cast: Cast) -> None:
         username="makers_forum", date=story.ago(150),
     )  # fmt: skip
     for number, title in enumerate(["3D printing", "Electronics", "Wood & tools"]):
-        story.at(story.ago(149 - number), lambda when, name=title: topic(story, makers, name, when))
+        story.at(story.ago(149 - number), partial(topic, story, makers, title))
 
 
 def topic(story: Story, makers: Chat, title: str, when: int) -> None:

@@ -65,7 +65,7 @@ class Story:
     def times(self, number: int, start: int, end: int) -> list[int]:
         """Rising dates, denser towards the end and in the day than at night."""
         span = end - start
-        dates = []
+        dates: list[int] = []
         while len(dates) < number:
             date = start + int(span * (1 - self.random.random() ** 2))
             hour = date // HOUR % 24
