@@ -61,6 +61,11 @@ class Control:
     def accept_login_token(self, url: str, user: int | str) -> None:
         self.call("accept_login_token", url, user)
 
+    def connections(self) -> list[dict[str, Any]]:
+        """Return the present connections: see `Sandbox.connections`."""
+        result: list[dict[str, Any]] = self.call("connections")
+        return result
+
     def calls(self, method: str = "*", *, user_id: int | None = None) -> list[dict[str, Any]]:
         """Return the logged calls of a method, oldest first."""
         result: list[dict[str, Any]] = self.call("calls", method, user_id=user_id)

@@ -118,6 +118,9 @@ class Connection(asyncio.Protocol):
         if key is None or key.dc != self.dc or 0 < key.expires_at < time.time():
             self.fail(NOT_FOUND)
             return b""
+        if fault := self.server.faults.packet_fault():
+            self.fail(fault)
+            return b""
         try:
             sealed = envelope.decrypt(key, packet)
         except ValueError:

@@ -2,8 +2,8 @@
 
 `POST /<verb>` with a JSON object of arguments (`_args`: positional ones) answers
 `{"result": …}`, or an error status and `{"error": …}`. Verbs: `status`, `login_code`,
-`accept_login_token`, `calls`, `counts`, `count`, `clear_calls`, `crashes`, `shutdown`,
-`faults/<verb>`, `world/<verb>`.
+`accept_login_token`, `connections`, `calls`, `counts`, `count`, `clear_calls`, `crashes`,
+`shutdown`, `faults/<verb>`, `world/<verb>`.
 Only for tests and demos: who can reach the port may do everything. Browsers cannot: a
 request with an `Origin`, a foreign `Host` or another content type is refused.
 """
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MAX_BODY = 16 * 1024 * 1024
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
-HIDDEN_FAULTS = {"attach", "verdict", "update_fate", "on_connect", "handshake_fault"}
+HIDDEN_FAULTS = {
+    "attach",
+    "verdict",
+    "update_fate",
+    "on_connect",
+    "handshake_fault",
+    "packet_fault",
+}
 
 
 class Refused(Exception):
@@ -124,6 +131,7 @@ class ControlServer:
             "login_code": sandbox.login_code,
             "accept_login_token": sandbox.accept_login_token,
             "shutdown": lambda: None,
+            "connections": sandbox.connections,
             "calls": calls.entries,
             "count": calls.count,
             "counts": calls.counts,

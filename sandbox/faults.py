@@ -10,7 +10,6 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
@@ -79,6 +78,7 @@ class Faults:
         self._rules: list[_Rule] = []
         self._updates: list[_UpdateRule] = []
         self._handshakes: list[str] = []
+        self._transport_errors: list[int] = []
         self._half_dead = 0
         self._refused: dict[int | None, int | None] = {}
         self._duplicates: DuplicateMode = ""
@@ -267,6 +267,21 @@ class Faults:
                 return "silent"
         return ""
 
+    def transport_error(self, code: int, times: int = 1) -> None:
+        """Answer the next encrypted packets with a transport error: 429 (flood), 404, 444.
+
+        Source: https://core.telegram.org/mtproto/mtproto-transports#transport-errors
+        """
+        with self._lock:
+            self._transport_errors += [code] * times
+
+    def packet_fault(self) -> int:
+        """Return the transport error that befalls one packet, or 0."""
+        if not self._transport_errors:
+            return 0
+        with self._lock:
+            return self._transport_errors.pop(0) if self._transport_errors else 0
+
     def handshake(self, outcome: Literal["retry", "fail"], times: int = 1) -> None:
         """End the next key exchanges with `dh_gen_retry` or `dh_gen_fail`."""
         with self._lock:
@@ -299,6 +314,14 @@ class Faults:
         server = self._running()
         return server.run(lambda: server.revoke(user_id, auth_key_id, error))
 
+    def forget(self, *, user_id: int | None = None, auth_key_id: int | None = None) -> int:
+        """Forget the keys of a user, or one key: packets get transport error 404.
+
+        Return how many there were.
+        """
+        server = self._running()
+        return server.run(lambda: server.forget(user_id, auth_key_id))
+
     def duplicated_keys(self, mode: DuplicateMode = "ip") -> None:
         """Kill a key that two sessions use at the same time: 406 `AUTH_KEY_DUPLICATED`.
 
@@ -316,6 +339,3 @@ class Faults:
         if self._server is None:
             raise RuntimeError("the sandbox is not running")
         return self._server
-
-
-Verb = Callable[..., object]

@@ -205,6 +205,12 @@ class Sandbox:
         """Scan a login QR code (`tg://login?token=…`) as `user`."""
         self.world.accept_login_token(url, user)
 
+    def connections(self) -> list[dict[str, Any]]:
+        """Return the present connections, each with `dc`, `ip`, `transport`, `silent`,
+        `auth_key_ids`, `user_ids` and `clients` (what `initConnection` said).
+        """
+        return self.server.run(self.server.describe_connections)
+
     def status(self) -> dict[str, Any]:
         """Return where everything listens, as the process prints it."""
         return {

@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -145,6 +146,21 @@ class DataCentres:
 
         self.run(act)
 
+    def describe_connections(self) -> list[dict[str, Any]]:
+        """Return the present connections as JSON."""
+        return [
+            {
+                "dc": connection.dc,
+                "ip": connection.ip,
+                "transport": connection.framing.variant,
+                "silent": connection.silent,
+                "auth_key_ids": sorted({one.key.key_id for one in connection.sessions}),
+                "user_ids": sorted({self._user_of(one) or 0 for one in connection.sessions} - {0}),
+                "clients": [asdict(one.key.client) for one in connection.sessions],
+            }
+            for connection in self.connections
+        ]
+
     # Keys and sessions
 
     def accept_key(self, key: AuthKey) -> bool:
@@ -228,6 +244,18 @@ class DataCentres:
         self.changed()
         return count
 
+    def forget(self, user_id: int | None, auth_key_id: int | None) -> int:
+        """Forget the keys of a user or one key; return how many."""
+        gone = [
+            key.key_id
+            for key in self.keys.values()
+            if auth_key_id == key.key_id
+            or (user_id is not None and self.authorization(key).user_id == user_id)
+        ]
+        for key_id in gone:
+            self._destroy(key_id)
+        return len(gone)
+
     def rotate_salts(self) -> None:
         for key in self.keys.values():
             key.rotate_salts()
@@ -238,16 +266,18 @@ class DataCentres:
 
     def destroy_key(self, auth_key_id: int) -> None:
         """Forget a key and close its connections."""
+        self._soon(lambda: self._destroy(auth_key_id))
 
-        def destroy() -> None:
-            self._drop(auth_key_id)
-            key = self.keys.pop(auth_key_id, None)
-            self.world.authorizations.pop(auth_key_id, None)
-            for session in list(key.sessions.values()) if key else []:
-                self.forget_session(session)
-            self.changed()
-
-        self._soon(destroy)
+    def _destroy(self, auth_key_id: int) -> None:
+        self._drop(auth_key_id)
+        record = self.world.authorizations.get(auth_key_id)
+        if record is not None:
+            self.world.log_out(record)
+            del self.world.authorizations[auth_key_id]
+        key = self.keys.pop(auth_key_id, None)
+        for session in list(key.sessions.values()) if key else []:
+            self.forget_session(session)
+        self.changed()
 
     def _drop(self, auth_key_id: int) -> None:
         key = self.keys.get(auth_key_id)

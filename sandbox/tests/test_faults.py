@@ -349,6 +349,38 @@ async def test_rotated_salts_are_no_trouble_to_telethon(sandbox, telethon, alice
         assert await client(GET_STATE)
 
 
+async def test_forgotten_keys(sandbox, alice, raw):
+    client = await raw(alice)
+    assert await asyncio.to_thread(lambda: sandbox.faults.forget(user_id=alice.id)) == 1
+    with pytest.raises(Closed):
+        await client.next()
+    assert sandbox.world.logged_in[alice.id] == 0
+    await client.close()
+    await client.connect()
+    client.send(GET_STATE)
+    with pytest.raises(Closed) as closed:
+        await client.next()
+    assert closed.value.code == 404
+
+
+async def test_a_transport_flood(sandbox, alice, raw):
+    client = await raw(alice)
+    sandbox.faults.transport_error(429)
+    client.send(GET_STATE)
+    with pytest.raises(Closed) as closed:
+        await client.next()
+    assert closed.value.code == 429
+
+
+async def test_connections_are_described(sandbox, alice, raw):
+    client = await raw(alice)
+    (seen,) = await asyncio.to_thread(sandbox.connections)
+    assert seen["auth_key_ids"] == [client.key.key_id]
+    assert seen["user_ids"] == [alice.id]
+    assert (seen["dc"], seen["ip"], seen["transport"]) == (2, "127.0.0.1", "intermediate")
+    assert seen["clients"][0]["device_model"] == "Tester"
+
+
 def test_verbs_need_a_running_sandbox():
     with pytest.raises(RuntimeError):
         Faults().drop_connections()
