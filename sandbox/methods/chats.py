@@ -26,11 +26,11 @@ IDS_LIMIT = 200
 async def get_chats(call: Call, request: Any) -> Any:
     """Return basic groups by id; those the caller was never in are `chatEmpty`.
 
+    When none of them is known: `CHAT_ID_INVALID`.
+
     Source: https://core.telegram.org/method/messages.getChats
     """
     with call.world.lock:
-        if not request.id:
-            raise RpcError(400, "CHAT_ID_INVALID")
         rows: list[Any] = []
         for chat_id in request.id[:IDS_LIMIT]:
             chat = call.world.chats.get(group_peer(chat_id))
@@ -38,6 +38,8 @@ async def get_chats(call: Call, request: Any) -> Any:
                 rows.append(types.ChatEmpty(chat_id))
                 continue
             rows += call.world.updates.describe(call.me.id, {chat.peer})[1]
+        if all(isinstance(row, types.ChatEmpty) for row in rows):
+            raise RpcError(400, "CHAT_ID_INVALID")
         return types.messages.Chats(chats=rows)
 
 

@@ -15,7 +15,7 @@ from sandbox.methods.permissions import check_write
 from sandbox.methods.uploads import take_upload
 from sandbox.rpc import Call, RpcError, handles
 from sandbox.world.blobs import Blob
-from sandbox.world.media import SIZE_LIMITS, tl_media
+from sandbox.world.media import tl_media
 from sandbox.world.model import Document, Media, Photo, Poll
 
 PHOTO_LIMIT_BYTES = 10 * 1024 * 1024
@@ -113,19 +113,7 @@ def _uploaded_photo(call: Call, media: Any) -> Photo:
     width, height = size
     if not width or not height or width + height > 10_000 or max(size) > 20 * min(size):
         raise RpcError(400, "PHOTO_INVALID_DIMENSIONS")
-    kind = next((one for one, most in SIZE_LIMITS.items() if max(size) <= most), "y")
-    world = call.world
-    photo = Photo(
-        id=world.random_long(),
-        date=world.now(),
-        dc=call.me.dc,
-        access_hash=world.random_long(),
-        width=width,
-        height=height,
-        sizes={kind: Blob.of(data)},
-    )
-    world.photos[photo.id] = photo
-    return photo
+    return call.world.add_photo(data, width=width, height=height, dc=call.me.dc)
 
 
 _PHOTO_EXTENSIONS = {"jpg", "jpeg", "png", "gif", "webp", "bmp"}
@@ -181,23 +169,16 @@ def _uploaded_document(call: Call, media: Any) -> Document:
     )
     if name and not named and not spoken:
         attributes.append(types.DocumentAttributeFilename(name))
-    thumbs = {}
+    document = call.world.add_document(
+        data,
+        mime_type=media.mime_type or "application/octet-stream",
+        attributes=attributes,
+        dc=call.me.dc,
+    )
     if media.thumb is not None:
         thumb, _name = take_upload(call, media.thumb)
         if image_size(thumb) is not None:
-            thumbs["m"] = Blob.of(thumb)
-    world = call.world
-    document = Document(
-        id=world.random_long(),
-        date=world.now(),
-        dc=call.me.dc,
-        access_hash=world.random_long(),
-        mime_type=media.mime_type or "application/octet-stream",
-        blob=Blob.of(data),
-        attributes=attributes,
-        thumbs=thumbs,
-    )
-    world.documents[document.id] = document
+            document.thumbs["m"] = Blob.of(thumb)
     return document
 
 

@@ -160,6 +160,8 @@ async def test_entities_by_id(sandbox, client, talk, alice, bob):
     assert (await client.get_entity(types.PeerChat(group.id))).title == "Three"
     chats = (await client(functions.messages.GetChatsRequest([group.id, 5]))).chats
     assert isinstance(chats[1], types.ChatEmpty)
+    with pytest.raises(errors.ChatIdInvalidError):
+        await client(functions.messages.GetChatsRequest([5]))
     with pytest.raises(errors.ChannelInvalidError):
         await client(functions.channels.GetChannelsRequest([types.InputChannel(talk.id, 0)]))
 
