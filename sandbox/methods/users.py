@@ -85,7 +85,7 @@ async def get_full_user(call: Call, request: Any) -> Any:
             "folder_id": (dialog.folder_id or None) if dialog else None,
         }
         full = types.UserFull(**{**fields, **user.full_user})
-        users, chats = call.world.updates.describe(call.me.id, {user.id, call.me.id})
+        users, chats = call.world.updates.describe(call.me.id, {user.id})
         return types.users.UserFull(full, chats, users)
 
 
