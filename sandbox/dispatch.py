@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from sandbox import tl
@@ -101,9 +100,11 @@ async def _handle(connection: Connection, session: Session, query: Query, entry:
         raise RpcError(400, "INPUT_METHOD_INVALID")
     user = server.world.users.get(authorization.user_id) if authorization.user_id else None
     entry.user_id = user.id if user else None
+    if key.expires_at and not method.anonymous:
+        raise RpcError(401, "AUTH_KEY_PERM_EMPTY")  # temporary, and bound to no other
     if user is None and not method.anonymous:
         raise RpcError(401, authorization.refusal or "AUTH_KEY_UNREGISTERED")
-    authorization.date_active = int(time.time())
+    authorization.date_active = server.world.now()
     server.bind(session)
     call = Call(
         world=server.world,

@@ -5,6 +5,8 @@ import http.client
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -12,7 +14,7 @@ from telethon import errors
 from telethon.tl import functions
 
 from sandbox.client import Control, ControlError
-from sandbox.process import SandboxProcess
+from sandbox.process import ROOT, SandboxProcess
 from sandbox.tests.conftest import key_id
 
 
@@ -157,3 +159,30 @@ def test_a_process_ends_with_the_one_that_started_it(process):
     child = process._process
     child.stdin.close()
     assert child.wait(timeout=30) == 0
+
+
+def test_manage_py_runs_one():
+    command = [sys.executable, "manage.py", "sandbox", "--exit-with-stdin", "--seed", "2"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as child:
+        status = json.loads(child.stdout.readline())
+        with Control(status["control_port"]) as control:
+            assert control.status()["dc"] == status["dc"]
+        child.stdin.close()
+        assert child.wait(timeout=30) == 0
+
+
+def test_a_world_from_a_file(tmp_path):
+    path = tmp_path / "world.json"
+    path.write_text(json.dumps({"users": [{"id": 7, "first_name": "Zoe", "phone": "15550001234"}]}))
+    with SandboxProcess(world=path) as process:
+        assert process.control.world.by_phone("+15550001234")["first_name"] == "Zoe"
+
+
+def test_naming_the_package_imports_no_telethon():
+    code = """
+import sys, sandbox, sandbox.apps, sandbox.management.commands.sandbox
+assert "telethon" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -364,10 +364,12 @@ async def test_an_altered_packet_closes_the_connection(client):
             await client.next()
 
 
-async def test_a_temporary_key_expires(sandbox, port):
+async def test_a_temporary_key_opens_nothing_and_expires(sandbox, port):
     async with RawClient(port) as client:
         await client.make_key(sandbox.server.server_key, padding="rsa_pad", expires_in=1000)
         await client.settle()
+        answer = await client.call(functions.users.GetUsersRequest([]), layer=True)
+        assert answer.error_message == "AUTH_KEY_PERM_EMPTY"
         sandbox.server.keys[client.key.key_id].expires_at = 1
         client.send(PING)
         with pytest.raises(Closed) as closed:
