@@ -356,3 +356,16 @@ def test_clearing_a_history(world, ann, ben):
     assert world.clear_history(ann, ben) == 4
     assert len(world.history(ann.id, ben.id)) == 0 and len(world.history(ben.id, ann.id)) == 4
     assert world.dialog(ann.id, ben.id).hidden
+
+
+def test_messages_are_named_by_uid_or_place(world, ann, ben):
+    channel = world.add_channel("News", ann, [ben], username="the_news")
+    post, message = world.post(channel, channel, "x"), world.post(ann, ben, "y")
+    world.edit(["@the_news", post.channel_id], "x2")
+    world.react("@ben_b", ["@ben_b", "@ann_a", message.ids[ben.id]], "👍")
+    world.delete(post.uid)
+    assert message.reactions == {ben.id: ["👍"]}
+    assert post.text == "x2" and channel.history.get(post.channel_id) is None
+    for unknown in (10**9, ["@the_news", 99]):
+        with pytest.raises(UnknownPeer):
+            world.edit(unknown, "z")

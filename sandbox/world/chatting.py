@@ -7,7 +7,7 @@ from typing import Any
 from telethon.tl import types
 
 from sandbox.world.model import Message, PeerId, User, bare_id, is_channel
-from sandbox.world.state import State, Who
+from sandbox.world.state import State, Which, Who
 
 
 class Chatting(State):
@@ -131,13 +131,13 @@ class Chatting(State):
                 update: Any = types.UpdateReadChannelOutbox(home.id, own[-1].channel_id)
                 self.updates.tell(sender, [update], {peer})
 
-    def read_contents(self, user: Who, *messages: Message) -> None:
+    def read_contents(self, user: Who, *messages: Which) -> None:
         """Mark mentions as seen and voice notes as heard (messages.readMessageContents)."""
         with self.lock:
             user_id = self.resolve(user)
             boxed: list[int] = []
             channels: dict[PeerId, list[int]] = {}
-            for message in messages:
+            for message in map(self.which, messages):
                 message_id = message.id_for(user_id)
                 message.unread_media.discard(user_id)
                 message.touch()

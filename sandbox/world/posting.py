@@ -17,7 +17,7 @@ from sandbox.world.chatting import Chatting
 from sandbox.world.media import tl_poll, tl_poll_results
 from sandbox.world.model import Chat, Forward, Message, PeerId, Poll, bare_id, is_channel
 from sandbox.world.peers import tl_peer
-from sandbox.world.state import Who
+from sandbox.world.state import Which, Who
 from sandbox.world.text import mentioned_usernames, with_found_entities
 
 
@@ -33,7 +33,7 @@ class Posting(Chatting):
         entities: Sequence[Any] = (),
         media: Any | None = None,
         action: Any | None = None,
-        reply_to: Message | None = None,
+        reply_to: Which | None = None,
         quote: str = "",
         topic_id: int = 0,
         forward: Forward | None = None,
@@ -70,7 +70,7 @@ class Posting(Chatting):
                 entities=found,
                 media=media,
                 action=action,
-                reply_to=reply_to,
+                reply_to=None if reply_to is None else self.which(reply_to),
                 quote=quote,
                 topic_id=topic_id,
                 forward=forward,
@@ -82,6 +82,7 @@ class Posting(Chatting):
                 random_id=random_id,
                 post_author=post_author,
             )
+            self.posted[message.uid] = message
             if home is not None and home.broadcast and action is None:
                 message.views = 1 if views is None else views
             if isinstance(media, Poll):
@@ -145,7 +146,7 @@ class Posting(Chatting):
     def forward(
         self,
         sender: Who,
-        messages: Sequence[Message],
+        messages: Sequence[Which],
         chat: Who,
         *,
         drop_author: bool = False,
@@ -160,7 +161,7 @@ class Posting(Chatting):
             author, peer = self.resolve(sender), self.resolve(chat)
             albums: dict[int, int] = {}
             sent = []
-            for number, original in enumerate(messages):
+            for number, original in enumerate(self.which(one) for one in messages):
                 header = None if drop_author else self._forward_header(original, author, peer)
                 if original.grouped_id and original.grouped_id not in albums:
                     albums[original.grouped_id] = self.random_long()
@@ -212,7 +213,7 @@ class Posting(Chatting):
 
     def edit(
         self,
-        message: Message,
+        message: Which,
         text: str | None = None,
         *,
         entities: Sequence[Any] = (),
@@ -223,6 +224,7 @@ class Posting(Chatting):
     ) -> Message:
         """Change a message for everybody who has it; `hide` shows no edit mark."""
         with self.lock:
+            message = self.which(message)
             if text is not None:
                 message.text = text
                 message.entities = with_found_entities(text, entities)
@@ -244,7 +246,7 @@ class Posting(Chatting):
         for user_id in list(message.ids):
             self.updates.account_event(self.user(user_id), "edit", message=message)
 
-    def delete(self, *messages: Message, only_for: Who | None = None) -> None:
+    def delete(self, *messages: Which, only_for: Who | None = None) -> None:
         """Delete messages for everybody, or from one account's copy only.
 
         One event per box: deleting n messages is `pts += n`.
@@ -253,7 +255,7 @@ class Posting(Chatting):
             owner = 0 if only_for is None else self.resolve(only_for)
             channels: dict[PeerId, list[int]] = {}
             boxes: dict[int, list[int]] = {}
-            for message in messages:
+            for message in map(self.which, messages):
                 if message.channel_id:
                     if self.chat(message.peer).history.remove(message.channel_id):
                         channels.setdefault(message.peer, []).append(message.channel_id)
@@ -279,10 +281,10 @@ class Posting(Chatting):
             message.touch()
         return message_id
 
-    def pin(self, message: Message, by: Who, *, pinned: bool = True, notify: bool = True) -> None:
+    def pin(self, message: Which, by: Who, *, pinned: bool = True, notify: bool = True) -> None:
         """Pin or unpin for everybody; pinning leaves a service message unless `notify` is off."""
         with self.lock:
-            author = self.resolve(by)
+            author, message = self.resolve(by), self.which(message)
             message.pinned = pinned
             message.touch()
             if message.channel_id:
@@ -301,13 +303,13 @@ class Posting(Chatting):
 
     # Reactions, polls, counters: no pts
 
-    def react(self, user: Who, message: Message, *reactions: str | int) -> None:
+    def react(self, user: Who, message: Which, *reactions: str | int) -> None:
         """Set a user's reactions (emoji, or ids of custom emoji); none takes them back.
 
         Told as `updateMessageReactions`, which has no pts. https://core.telegram.org/api/reactions
         """
         with self.lock:
-            user_id = self.resolve(user)
+            user_id, message = self.resolve(user), self.which(message)
             if reactions:
                 message.reactions[user_id] = list(reactions)
             else:
@@ -327,10 +329,11 @@ class Posting(Chatting):
                 peers = render.message_peers(message, viewer_id)
                 self.updates.tell(viewer_id, [update], peers)
 
-    def vote(self, user: Who, message: Message, *options: int) -> None:
+    def vote(self, user: Who, message: Which, *options: int) -> None:
         """Vote in a message's poll by answer numbers; none retracts the vote."""
         with self.lock:
-            user_id, poll = self.resolve(user), message.media
+            user_id, message = self.resolve(user), self.which(message)
+            poll = message.media
             assert isinstance(poll, Poll)
             if options:
                 poll.votes[user_id] = list(options)
@@ -338,9 +341,10 @@ class Posting(Chatting):
                 poll.votes.pop(user_id, None)
             self._poll_changed(message, poll)
 
-    def close_poll(self, message: Message) -> None:
+    def close_poll(self, message: Which) -> None:
         """End a poll; its results are open to everybody from then on."""
         with self.lock:
+            message = self.which(message)
             assert isinstance(message.media, Poll)
             message.media.closed = True
             self.changed(message)

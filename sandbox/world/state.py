@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ FIRST_CHANNEL_ID = 1_500_000_001
 
 Who = int | str | User | Chat
 """A marked id, an object, "@username", "+phone"."""
+Which = Message | int | Sequence[int | str]
+"""A message, its `uid`, [chat, id] in channels, or [whose, chat, id] as that account counts."""
 
 
 class UnknownPeer(LookupError):
@@ -82,6 +84,7 @@ class State:
         self.updates = Updates(self)
         self.act: Act | None = None
         self._secret = hashlib.sha256(f"world {seed}".encode()).digest()
+        self.posted: dict[int, Message] = {}  # by uid
         self._last_uid = 0
         self._next_user = FIRST_USER_ID
         self._next_group = FIRST_GROUP_ID
@@ -164,6 +167,21 @@ class State:
         if message is None or (peer and message.peer_for(user_id) != peer):
             return None
         return message
+
+    def which(self, message: Which) -> Message:
+        """The message that is meant; raises UnknownPeer when there is none."""
+        if isinstance(message, Message):
+            return message
+        found: Message | None
+        if isinstance(message, int):
+            found = self.posted.get(message)
+        else:
+            *owner, chat, number = message
+            viewer = self.resolve(owner[0]) if owner else 0
+            found = self.message(viewer, self.resolve(chat), int(number))
+        if found is None:
+            raise UnknownPeer(str(message))
+        return found
 
     def min_id(self, user_id: int, peer: PeerId) -> int:
         """Messages up to this id are hidden from `user_id` (pre-history)."""
