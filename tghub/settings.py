@@ -112,6 +112,8 @@ else:
     _database["OPTIONS"] = {
         **_database.get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
+        # A hub that freezes in the middle of a transaction must not hold the others up.
+        "options": "-c idle_in_transaction_session_timeout=10s -c lock_timeout=15s",
     }
 
 # With PostgreSQL several machines share the rows: a key made here would lock them out.
@@ -145,6 +147,7 @@ INSTALLED_APPS = [
     "core",
     "accounts",
     "sessions_app",
+    "scraper",
     "sandbox",
     "tghub",
 ]
