@@ -232,7 +232,7 @@ class DialogDict(TypedDict):
 
 
 class FolderDict(TypedDict):
-    """A chat folder with its rules; ids are marked. `engine.methods.folders` reads the rules."""
+    """A chat folder with its rules; ids are marked. `engine.folders` reads the rules."""
 
     id: int
     title: str

@@ -3,7 +3,7 @@
 import pytest
 from telethon import types
 
-from engine.methods.folders import folder_holds
+from engine.folders import folder_holds
 from engine.telegram import convert
 
 NOW = 1_000
