@@ -136,14 +136,14 @@ async def invite_to_channel(call: Call, request: Any) -> Any:
         if not member_may(call, chat, "invite_users"):
             raise RpcError(403, "CHAT_WRITE_FORBIDDEN")
         users = [input_user(call, user) for user in request.users]
+        standings = [chat.members.get(user.id) for user in users]
+        if any(standing is not None and standing.banned for standing in standings):
+            raise RpcError(400, "USER_KICKED")
         missing = []
         for user in users:
-            standing = chat.members.get(user.id)
-            if standing is not None and standing.banned:
-                raise RpcError(400, "USER_KICKED")
             if user.deleted or call.me.id in user.blocked:
                 missing.append(types.MissingInvitee(user_id=user.id))
-            elif standing is None or not standing.inside:
+            else:
                 call.world.join(user, chat, inviter=call.me)
         result = act.result(peers={chat.peer, *(user.id for user in users)})
         return types.messages.InvitedUsers(updates=result, missing_invitees=missing)

@@ -221,6 +221,12 @@ async def edit_peer_folders(call: Call, request: Any) -> Any:
         return act.result()
 
 
+def _dialog_peer(call: Call, item: Any) -> PeerId:
+    if not isinstance(item, types.InputDialogPeer):
+        raise RpcError(400, "PEER_ID_INVALID")
+    return input_peer(call, item.peer)
+
+
 @handles(functions.messages.ToggleDialogPinRequest)
 async def toggle_dialog_pin(call: Call, request: Any) -> bool:
     """Pin a chat to the top of its list, or let it go.
@@ -228,7 +234,7 @@ async def toggle_dialog_pin(call: Call, request: Any) -> bool:
     Source: https://core.telegram.org/method/messages.toggleDialogPin
     """
     with call.world.acting(call.me.id, call.origin):
-        peer = input_peer(call, request.peer.peer)
+        peer = _dialog_peer(call, request.peer)
         dialog = call.world.dialog(call.me.id, peer)
         pins = [one for one, _top in listed(call, dialog.folder_id) if one.pinned]
         if request.pinned and not dialog.pinned:
@@ -246,7 +252,7 @@ async def mark_dialog_unread(call: Call, request: Any) -> bool:
     Source: https://core.telegram.org/method/messages.markDialogUnread
     """
     with call.world.acting(call.me.id, call.origin):
-        peer = input_peer(call, request.peer.peer)
+        peer = _dialog_peer(call, request.peer)
         call.world.mark_unread(call.me, peer, bool(request.unread))
         return True
 

@@ -16,6 +16,7 @@ from sandbox.world.model import Message, PeerId, is_channel
 from sandbox.world.raw import Raw
 
 IDS_LIMIT = 100
+GENERAL_TOPIC = 1
 
 
 def newer_than_offset(history: History, offset_id: int, offset_date: int) -> int:
@@ -185,23 +186,27 @@ async def get_replies(call: Call, request: Any) -> Any:
     Source: https://core.telegram.org/method/messages.getReplies
     """
     with call.world.lock:
-        peer = input_peer(call, request.peer)
-        if is_channel(peer) and call.world.chat(peer).forum:
-            return thread_page(call, peer, topic_messages(call, peer, request.msg_id), request)
-        peer, _root, thread = thread_of(call, peer, request.msg_id)
+        peer, thread = in_thread(call, input_peer(call, request.peer), request.msg_id)
         return thread_page(call, peer, thread, request)
 
 
-def topic_messages(call: Call, peer: PeerId, topic_id: int) -> list[Message]:
-    """Return a forum topic's messages, oldest first; topic 1 is General."""
+def in_thread(call: Call, peer: PeerId, thread_id: int) -> tuple[PeerId, list[Message]]:
+    """Return where a thread or forum topic stands, and its messages, oldest first."""
+    if is_channel(peer) and call.world.chat(peer).forum:
+        return peer, _topic(call, peer, thread_id)
+    peer, _root, thread = thread_of(call, peer, thread_id)
+    return peer, thread
+
+
+def _topic(call: Call, peer: PeerId, topic_id: int) -> list[Message]:
     chat = call.world.chat(peer)
-    if topic_id != 1 and topic_id not in chat.topics:
+    if topic_id != GENERAL_TOPIC and topic_id not in chat.topics:
         raise RpcError(400, "TOPIC_ID_INVALID")
     hidden = call.world.min_id(call.me.id, peer)
     return [
         message
         for message in chat.history.messages
-        if (message.topic_id or 1) == topic_id and message.channel_id > hidden
+        if (message.topic_id or GENERAL_TOPIC) == topic_id and message.channel_id > hidden
     ]
 
 

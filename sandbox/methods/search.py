@@ -12,7 +12,7 @@ from typing import Any
 
 from telethon.tl import functions, types
 
-from sandbox.methods.history import thread_page, topic_messages
+from sandbox.methods.history import in_thread, thread_page
 from sandbox.methods.pages import check_limit, unix
 from sandbox.methods.peers import input_peer
 from sandbox.methods.results import messages_page
@@ -201,7 +201,7 @@ async def search(call: Call, request: Any) -> Any:
             sender = input_peer(call, request.from_id)
             tests.append(lambda message: message.sender == sender)
         if request.top_msg_id and peer:
-            source = topic_messages(call, peer, request.top_msg_id)
+            peer, source = in_thread(call, peer, request.top_msg_id)
         found = _search(source, tests, unix(request.min_date), unix(request.max_date))
         return thread_page(call, peer, found, request)
 
