@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 
 from core import events, health
 from core.checks import check_stored_secrets
@@ -67,8 +67,12 @@ class Node:
         path = Path(settings.TELEGRAM["SOCKET"])
         self._socket = UnixServer(telegram.transport(), path, self.lease)
         self._socket.start()
-        with contextlib.suppress(Unavailable):
+        try:
             self.lease.acquire()
+        except Unavailable as exc:
+            logger.warning("Waiting for the lease: %s", exc.detail)
+        except DatabaseError as exc:
+            logger.error("Waiting for the database: %s", type(exc).__name__)
         self.lease.start()
         if restore_sessions:
             self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
