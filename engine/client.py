@@ -21,7 +21,7 @@ from telethon.tl.tlobject import TLRequest
 from telethon.tl.types import updates as updates_types
 
 from engine.client_errors import translate
-from engine.errors import FloodWait
+from engine.errors import EngineError, FloodWait
 from engine.floods import Floods, SessionKey
 from engine.ingest import Ingest
 from engine.ingest_box import Box, Unit, claim_of, unit_of
@@ -190,8 +190,6 @@ class HubClient(TelegramClient):
             with contextlib.suppress(Exception):
                 await self._sender.disconnect()
             raise
-        # Its error is told by those who wait for answers; asyncio need not tell it again.
-        self.ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     async def disconnect(self) -> None:
         """Disconnect; callers that wait for answers get ConnectionError."""
@@ -283,12 +281,12 @@ class HubClient(TelegramClient):
         ordered: bool = False,
         flood_sleep_threshold: int | None = None,
     ) -> Any:
-        self.wiring.check()
         if isinstance(
             request,
             functions.updates.GetDifferenceRequest | functions.updates.GetChannelDifferenceRequest,
         ):
             return await self._difference(sender, request)
+        self.wiring.check()
         if utils.is_list_like(request):
             request = list(request)
             for name in {request_name(one) for one in request}:
@@ -352,6 +350,11 @@ class HubClient(TelegramClient):
         Telethon's loop drops a difference that fails, until the next gap or 15 quiet minutes.
         """
         name = request_name(request)
+        try:
+            self.wiring.check()
+        except EngineError as error:
+            # Telethon's loop waits and asks again after an OSError, and dies of strange ones.
+            raise ConnectionError(error.code) from None
         try:
             seconds = self.wiring.floods.remaining(self.wiring.key, name)
             if seconds > 0:

@@ -6,14 +6,13 @@ string is looked up again; `engine.errors` decides by the string.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
 from telethon import errors
 from telethon.errors import rpcerrorlist
 
-from engine.errors import BadGateway, EngineError, NotFound, from_rpc
+from engine.errors import BadGateway, EngineError, NotFound, from_rpc, timed_out
 
 _NAMES: dict[type, str] = {kind: name for name, kind in rpcerrorlist.rpc_errors_dict.items()}
 _PATTERNS: dict[type, str] = {kind: pattern for pattern, kind in rpcerrorlist.rpc_errors_re}
@@ -40,7 +39,9 @@ def translate(error: BaseException, method: str = "") -> EngineError | None:
     if isinstance(error, errors.AuthKeyNotFound):
         # Often a passing state of Telegram's; the supervisor counts before it believes it.
         return BadGateway("auth_key_unknown", "Telegram does not know the session's key.")
-    if isinstance(error, OSError | asyncio.TimeoutError | EOFError):
+    if isinstance(error, TimeoutError):
+        return timed_out()
+    if isinstance(error, OSError | EOFError):
         return BadGateway()
     if isinstance(
         error,

@@ -78,6 +78,7 @@ class Ingest:
         self._queue: deque[Unit] = deque()
         self._parked: dict[int, deque[Unit]] = {}
         self._fills: dict[int, asyncio.Task[None]] = {}
+        self._refilled: dict[int, int] = {}  # up to which message the history has told
         self._task: asyncio.Task[None] | None = None
         self._busy = False
         self._news = asyncio.Event()
@@ -135,11 +136,6 @@ class Ingest:
         reached = self._reached.get(ACCOUNT)
         if reached is not None and not reached.top_message_id:
             self._begin(replace(reached, top_message_id=top_message_id))
-
-    def forget(self) -> None:
-        """Another account has logged in under this session: nothing that was known holds."""
-        self._reached.clear()
-        self._committed.clear()
 
     def _begin(self, state: BoxState) -> None:
         box = box_id(state.chat_id)
@@ -217,7 +213,7 @@ class Ingest:
                 self._parked[unit.box].append(unit)
             elif unit.begins:
                 states[unit.box] = self._reached[unit.box]
-            elif self._is_hole(unit):
+            elif unit.box in self._reached and self._is_hole(unit):
                 self._open_hole(unit)
             else:
                 events += self._events(unit)
@@ -229,6 +225,9 @@ class Ingest:
     def _events(self, unit: Unit) -> list[EngineEvent]:
         events: list[EngineEvent] = []
         for update in unit.updates:
+            message = message_of(update, self._session.account_id)
+            if message is not None and message.id <= self._refilled.get(unit.box, 0):
+                continue
             try:
                 events += events_of(update, unit.entities, self._session.account_id)
             except Exception:
@@ -258,9 +257,9 @@ class Ingest:
 
     async def _commit(self, events: list[EngineEvent], states: dict[int, BoxState]) -> None:
         """Have the sink store a batch; try again for as long as it cannot."""
+        if not (events or states):
+            return  # Entities alone are stored behind, by the session's owner.
         entities = self._session.take_changed()
-        if not (events or states or entities):
-            return
         batch = UpdateBatch(
             session_id=self.session_id,
             account_id=self._session.account_id,
@@ -295,18 +294,17 @@ class Ingest:
     # Holes.
 
     def _is_hole(self, unit: Unit) -> bool:
-        """Whether messages lie between what was reached and this unit that nobody told."""
+        """Whether messages lie between what was reached and this unit that nobody told.
+
+        Only asked of boxes that are followed: elsewhere nothing was promised.
+        """
         if any(isinstance(update, types.UpdateShortSentMessage) for update in unit.updates):
             return True  # Nobody claimed it: its text is only in the history.
         if unit.hole:
             return True
-        reached = self._reached.get(unit.box)
-        return reached is not None and unit.start is not None and unit.start > reached.pts
+        return unit.start is not None and unit.start > self._reached[unit.box].pts
 
     def _open_hole(self, unit: Unit) -> None:
-        if unit.box not in self._reached:
-            self._reach(unit)  # Nothing was promised: begin here.
-            return
         told = not unit.hole and not any(
             isinstance(update, types.UpdateShortSentMessage) for update in unit.updates
         )
@@ -339,6 +337,7 @@ class Ingest:
             state = _with_clock(state, unit)
         await self._commit([], {unit.box: state})
         self._reached[unit.box] = state
+        self._refilled[unit.box] = state.top_message_id
         self._fills.pop(unit.box, None)
         self._queue.extendleft(reversed(self._parked.pop(unit.box, ())))
         self._news.set()

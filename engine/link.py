@@ -84,10 +84,20 @@ class Sender(MTProtoSender):  # type: ignore[misc]
 
     def renew(self) -> None:
         """Give the transport up and connect again; what is under way is sent again."""
-        if self._user_connected and not self._reconnecting:
+        if self._user_connected and not self._comes_back:
             if self._connection is not None:
                 self._connection.abort()
             self._start_reconnect(ConnectionError("Telegram does not answer."))
+
+    @property
+    def _comes_back(self) -> bool:
+        task = self._reconnect_task
+        return bool(self._reconnecting) or (task is not None and not task.done())
+
+    def _start_reconnect(self, error: Any) -> None:
+        # Telethon clears its mark before it connects: two would connect at the same time.
+        if not self._comes_back:
+            super()._start_reconnect(error)
 
     def drop_cancelled(self) -> None:
         """Forget queued requests that nobody waits for any more."""
@@ -137,3 +147,6 @@ class Sender(MTProtoSender):  # type: ignore[misc]
                     state.future.set_exception(failure)
         queue.clear()
         await super()._disconnect(error=error)
+        ended = self._disconnected
+        if ended.done() and not ended.cancelled():
+            ended.exception()  # Told to those who waited; asyncio need not tell it again.

@@ -172,19 +172,20 @@ class StoredLink:
         server = default_server(self._context)
         if record.host:
             server = Server(record.dc_id, record.host, record.port)
-        key = None if record.state == "expired" else record.auth_key
+        # Before a login it is not known whose account it will be; access hashes are one account's.
+        known = record.state == "ready"
         session = HubSession(
             server,
-            auth_key=key,
-            account_id=record.account_id,
-            entities=record.entities,
+            auth_key=None if record.state == "expired" else record.auth_key,
+            account_id=record.account_id if known else None,
+            entities=record.entities if known else (),
             states=lambda: ingest.states,
         )
         ingest = Ingest(
             self.session_id,
             session,
             self._context.sink,
-            boxes=record.boxes,
+            boxes=record.boxes if known else (),
             timing=self._timing,
         )
         self._session, self._ingest = session, ingest
@@ -264,11 +265,9 @@ class StoredLink:
             auth_key=session.key,
         )
 
-    async def _logged_in(self, user_id: int) -> None:
-        assert self._record is not None and self._ingest is not None
+    async def _logged_in(self, _: int) -> None:
+        assert self._ingest is not None
         self._ready = True
-        if self._record.account_id not in (None, user_id):
-            self._ingest.forget()
         self._ingest.begin_account(self.client.account_state)
         self._start_ingest()
 

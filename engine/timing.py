@@ -29,7 +29,7 @@ class Timing:
     login_idle: float = 900.0
     carried_idle: float = 120.0
     carried_max: int = 64
-    opening_max: int = 8
+    opening_max: int = 16
     queue_units: int = 2000
     batch_events: int = 500
 

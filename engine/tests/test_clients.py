@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from telethon import types
+from telethon import functions, types
 
 from engine import methods
 from engine.errors import BadGateway, EngineError, FloodWait, NotAuthorized, NotFound, Unavailable
@@ -203,6 +203,20 @@ def test_a_lease_that_is_over_disconnects_and_lets_nothing_through(rig, sandbox,
     rig.wait_until(lambda: not sandbox.server.connections)
     rig.guard.error = None
     assert _eventually(rig, methods.sessions.get_me)["first_name"] == "Alice"
+
+
+def test_after_the_lease_no_packet_leaves(rig, sandbox, alice):
+    logged_in(rig, alice)
+    sender = run_on_client(rig, lambda client: client._sender)
+    rig.guard.error = Unavailable("lease_lost", "The lease may be over.")
+    sandbox.calls.clear()
+
+    async def send(_):
+        sender.send(functions.help.GetNearestDcRequest())
+
+    rig.engine.transport().pool._workers[0].run(send).result(10)
+    rig.wait_until(lambda: not sandbox.server.connections)
+    assert sandbox.calls.count("help.getNearestDc") == 0
 
 
 def _eventually(rig, method):

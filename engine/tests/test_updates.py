@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine import methods
+from engine.errors import BadGateway
 from engine.tests.telegram import QUICK, Rig, texts
 from sandbox import Sandbox
 from sandbox.world import Limits, World
@@ -314,3 +315,16 @@ def test_own_deletions_are_events(rig, sandbox, alice, bob, chats):
 def ids(rig, prefix):
     messages = [e.data["message"] for e in rig.sink.events if e.kind == "message.new"]
     return [m["message_id"] for m in messages if m["message"].startswith(prefix)]
+
+
+def test_a_message_whose_sender_gave_up_waiting_is_an_event(rig, sandbox, alice, bob):
+    started(rig, alice)
+    sandbox.world.post(bob, alice, "who are you?")
+    rig.sink.wait_for_texts(1, "who")
+    sandbox.faults.latency(0.5, method="messages.sendMessage")
+    with pytest.raises(BadGateway):
+        rig.engine.using(timeout_seconds=0.3).call(
+            1, methods.messages.send_message, chat_id=bob.id, text="own", random_id=5
+        )
+    assert rig.sink.wait_for_texts(1, "own") == ["own"]
+    rig.wait_until(lambda: rig.boxes()[0].pts == alice.box.pts)
