@@ -132,11 +132,15 @@ def local_caller() -> Caller:
 def refuse_strangers(
     headers: Mapping[str, str], peer: str | None, host: str, origin: str | None
 ) -> None:
-    """Raise Forbidden unless the request comes from this machine and from no web page elsewhere."""
+    """Raise Forbidden unless the request comes from this machine and from no web page elsewhere.
+
+    With TGHUB_OPEN_ANYWHERE other machines may call too; web pages elsewhere still may not.
+    """
     reason = ""
-    if not is_loopback(peer):
+    anywhere = settings.TGHUB_OPEN_ANYWHERE
+    if not anywhere and not is_loopback(peer):
         reason = "this machine only"
-    elif host_name(host) not in LOOPBACK_HOSTS:
+    elif not anywhere and host_name(host) not in LOOPBACK_HOSTS:
         reason = "a Host of localhost, 127.0.0.1 or [::1] only"
     elif any(n in _FORWARDING or n.startswith(_FORWARDING_PREFIXES) for n in headers):
         reason = "requests that no proxy forwarded only"

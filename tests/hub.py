@@ -27,7 +27,7 @@ def wait_until(condition: Callable[[], Any], *, seconds: float = 30.0, what: str
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"Never came true: {what or condition}")
-        pause.wait(0.02)
+        pause.wait(0.1)
 
 
 class Hub:
@@ -178,8 +178,12 @@ class Hub:
         result: dict[str, Any] = self.get(f"/session/{session}/status").json()
         return result
 
-    def wait_connected(self, session: str) -> None:
-        wait_until(lambda: self.status(session).get("is_connected"), what=f"{session} is connected")
+    def wait_connected(self, session: str, seconds: float = 30) -> None:
+        wait_until(
+            lambda: self.status(session).get("is_connected"),
+            seconds=seconds,
+            what=f"{session} is connected",
+        )
 
 
 @contextlib.contextmanager

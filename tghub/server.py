@@ -98,7 +98,7 @@ class HubServer(Server):  # type: ignore[misc]
         self.on_listening = on_listening
         self.ports: list[Any] = []
         self.draining = False
-        self.failed = False
+        self.error: BaseException | None = None
 
     @property
     def http_factory(self) -> Factory:
@@ -112,11 +112,15 @@ class HubServer(Server):  # type: ignore[misc]
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
         self.ports.append(port)
-        self.on_listening(port.getHost().port)
+        try:
+            self.on_listening(port.getHost().port)
+        except BaseException as error:
+            self.error = error
+            self.stop()
 
     def listen_error(self, failure: Any) -> None:
-        self.failed = True
-        super().listen_error(failure)
+        self.error = failure.value
+        self.stop()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if self.draining and scope["type"] == "http":

@@ -162,10 +162,11 @@ def test_open_mode_serves_its_own_pages(open_mode, settings):
     ask(origin="http://localhost:3000")
 
 
-def test_open_mode_stays_local_when_bound_elsewhere(open_mode, settings):
+def test_open_anywhere_lets_other_machines_in_but_no_foreign_page(open_mode, settings):
     settings.TGHUB_OPEN_ANYWHERE = True
+    ask(peer="192.168.0.7", host="hub.lan:8000")
     with pytest.raises(Forbidden):
-        ask(peer="192.168.0.7")
+        ask(peer="192.168.0.7", host="hub.lan:8000", origin="https://evil.example")
 
 
 def test_a_missing_scope_is_named():

@@ -52,7 +52,7 @@ class Command(BaseCommand):
             key = manage(environment, "create_api_key", "local", "--name", "demo").splitlines()[-1]
             with running_hub(environment) as (hub, url):
                 log_in(url, SESSION, DEMO_PHONE, telegram.login_code)
-                self.stdout.write(greeting(url, key, password, telegram.code_for(NEW_PHONE)))
+                self.stdout.write(greeting(url, key, password, telegram.login_code(NEW_PHONE)))
                 hub.wait()
 
 

@@ -63,8 +63,17 @@ class Command(BaseCommand):
             )
             server.run()
             logger.info("Stopping")
-        if server.failed:
-            raise CommandError(f"Port {port} on {host} cannot be used; is something else there?")
+        if server.error is not None:
+            raise explained(server.error, host, port)
+
+
+def explained(error: BaseException, host: str, port: int) -> BaseException:
+    """Turn what kept the hub from starting into a message, where one is known."""
+    from twisted.internet.error import CannotListenError
+
+    if isinstance(error, CannotListenError):
+        return CommandError(f"{host} port {port} cannot be used: {error.socketError}")
+    return error
 
 
 def refuse_open_hub_on_the_network(host: str) -> None:
