@@ -57,7 +57,10 @@ def start_login(session: TelegramSession, *, phone: str, resend: bool = False) -
             return LoginAnswer(session, None)
         login = settled(session)
         if login is None:
-            login = open_login(session, phone)
+            fresh = reload(session)
+            if fresh.pk != session.pk or fresh.is_ready:
+                continue  # what a dead process or a lapsed login had left is settled now
+            login = open_login(fresh, phone)
             if login is None:
                 continue
             return _send_first_code(session, login)
@@ -80,6 +83,8 @@ def submit_code(
     login is over), NotFound when no login waits for a code.
     """
     login = under_way(session, LoginStep.WAIT_CODE)
+    if login is None:
+        return LoginAnswer(reload(session), None)
     known_hash: str = login.phone_code_hash or ""
     if phone_code_hash and phone_code_hash != known_hash:
         raise BadRequest(
@@ -105,6 +110,8 @@ def submit_password(session: TelegramSession, *, password: str) -> LoginAnswer:
     waits for a password.
     """
     login = under_way(session, LoginStep.WAIT_PASSWORD)
+    if login is None:
+        return LoginAnswer(reload(session), None)
     limits.hit("try_password", *_who(session))
     limits.hit("try_password", "phone", login.phone)
 
@@ -120,6 +127,8 @@ def resend_code(session: TelegramSession) -> LoginAnswer:
     Raises TooManyRequests before `resend_at`, NotFound when no login waits for a code.
     """
     login = under_way(session, LoginStep.WAIT_CODE)
+    if login is None:
+        return LoginAnswer(reload(session), None)
     if login.resend_at is not None and login.resend_at > timezone.now():
         wait = (login.resend_at - timezone.now()).total_seconds()
         raise TooManyRequests(

@@ -36,9 +36,16 @@ def login_of(session: TelegramSession) -> LoginState | None:
     return LoginState.objects.filter(session=session).first()
 
 
-def under_way(session: TelegramSession, step: LoginStep) -> LoginState:
+def under_way(session: TelegramSession, step: LoginStep) -> LoginState | None:
+    """Return the login that waits at `step`, None when it turns out to be through already.
+
+    Raises NotFound when there is none, Conflict when it waits for something else.
+    """
     login = settled(session)
     if login is None:
+        ready = TelegramSession.objects.filter(pk=session.pk, state=SessionState.READY)
+        if not session.is_ready and ready.exists():
+            return None
         raise no_login()
     if login.step != step:
         wanted = "the password" if login.step == LoginStep.WAIT_PASSWORD else "the code"

@@ -15,9 +15,8 @@ from accounts.models import Scope, record
 from core.validation import validated
 from sessions_app import lifecycle, login, lookup, serializers
 from sessions_app.live import connected_sessions, session_facts, session_status, user_info
-from sessions_app.login_row import no_login
 from sessions_app.messaging import send_message
-from sessions_app.models import LoginStep, TelegramSession
+from sessions_app.models import LoginState, LoginStep, TelegramSession
 from sessions_app.restore import restore_all
 from sessions_app.schema import IDEMPOTENCY_KEY, USER, responses
 
@@ -107,11 +106,8 @@ class LoginStartView(HubView):
         body = validated(serializers.StartLoginInput, request.data)
         session = lookup.session_for_login(self.caller, body["session_id"], self.username)
         answer = login.start_login(session, phone=body["phone_number"], resend=body["resend"])
-        if answer.login is None:
-            return Response(
-                {"status": "already_logged_in", "message": "Session is already logged in"}
-            )
-        self.audit("login.started", session.name)
+        if answer.login is not None:
+            self.audit("login.started", session.name)
         return Response(_code_sent(answer.login))
 
 
@@ -128,13 +124,13 @@ class LoginResendView(HubView):
         """Have the code of the login under way sent again, by the next way."""
         body = validated(serializers.SessionInput, request.data)
         answer = login.resend_code(self.session(body["session_id"]))
-        if answer.login is None:
-            raise no_login()
         return Response(_code_sent(answer.login))
 
 
-def _code_sent(state: Any) -> dict[str, Any]:
+def _code_sent(state: LoginState | None) -> dict[str, Any]:
     """Return the answer for a login that waits: for its code, or resumed for its password."""
+    if state is None:
+        return {"status": "already_logged_in", "message": "Session is already logged in"}
     if state.step == LoginStep.WAIT_PASSWORD:
         return TWO_FACTOR
     wait = None
