@@ -50,7 +50,7 @@ def test_the_readme_line_by_line(demo: Demo) -> None:
     readme = (ROOT / "README.md").read_text()
     lines = re.findall(r"^curl .*$", readme, re.MULTILINE)
     assert len(lines) == 5
-    [code] = re.findall(r'"sends" \+15550000002 the code (\d+)', demo.printed)
+    [code] = re.findall(r'"sends" \+15550000003 the code (\d+)', demo.printed)
     answers = [run_curl(line.replace("CODE", code), base=demo.url) for line in lines]
     assert [answer.status_code for answer in answers] == [200] * 5
     assert answers[0].json() == {"status": "healthy", "active_sessions": 1}
@@ -60,7 +60,7 @@ def test_the_readme_line_by_line(demo: Demo) -> None:
 
 
 def test_what_the_demo_prints_works(demo: Demo) -> None:
-    lines = re.findall(r"^  (curl .*(?:\\\n.*)*)$", demo.printed, re.MULTILINE)
+    lines = re.findall(r"^  (curl (?:.*\\\n)*.*)$", demo.printed, re.MULTILINE)
     assert len(lines) == 5
     for line in lines:
         answer = run_curl(line, base=demo.url)

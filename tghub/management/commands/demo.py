@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 DEMO_PHONE = "+15550000001"
-NEW_PHONE = "+15550000002"
+NEW_PHONE = "+15550000003"
 SESSION = "demo"
 START_SECONDS = 60
 
