@@ -83,7 +83,7 @@ def _send_as_only_thread(
 ) -> Answer:
     record = _claim(user_id, key, body_hash)
     if record.answer is not None:
-        return record.answer
+        return dict(record.answer)
     mine = IdempotencyRecord.objects.filter(
         pk=record.pk, process=process_token(), answer__isnull=True
     )

@@ -33,10 +33,15 @@ def _parse(text: str) -> ProxyDict:
     parts = urlsplit(text)
     if (parts.scheme, parts.hostname) in {("tg", "proxy"), ("https", "t.me"), ("http", "t.me")}:
         query = parse_qs(parts.query, strict_parsing=True)
-        host, port, secret = query["server"][0], int(query["port"][0]), query["secret"][0]
+        host, port, secret = (query[name][0] for name in ("server", "port", "secret"))
         return _checked(
             ProxyDict(
-                kind="mtproxy", host=host, port=port, username=None, password=None, secret=secret
+                kind="mtproxy",
+                host=host,
+                port=int(port),
+                username=None,
+                password=None,
+                secret=secret,
             )
         )
     kind = SCHEMES[parts.scheme]

@@ -60,7 +60,7 @@ def let_go(session: TelegramSession, reason: Literal["account_changed", "destroy
         handler(purge)
     forget_peers(session.pk)
     events.forget_session(session.pk)
-    if left:
+    if left and account_id is not None:
         session.account = None
         session.save(update_fields=["account"])
         Account.objects.filter(pk=account_id).delete()

@@ -195,7 +195,7 @@ def _from_file(file: Path) -> FoundSession:
                         entity["name"],
                     )
                 )
-        boxes = ()
+        boxes: tuple[BoxState, ...] = ()
         if "update_state" in tables:
             boxes = tuple(
                 BoxState(

@@ -154,7 +154,7 @@ class MeOutput(serializers.Serializer[Any]):
 class ErrorOutput(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.CharField()
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
     retry_after = serializers.IntegerField(required=False, help_text="Seconds.")

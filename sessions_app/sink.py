@@ -8,13 +8,13 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 
 from core import events
 from core.writer import writer
-from engine.methods.shapes import with_private
+from engine.methods.shapes import MessageDict, with_private
 from engine.store import EngineEvent, UpdateBatch
 from sessions_app.models import TelegramSession
 from sessions_app.store import upsert_boxes, upsert_entities
@@ -72,7 +72,7 @@ def _for_clients(event: EngineEvent) -> dict[str, Any]:
     """Return the event's data as its own account's client may see it."""
     message = event.data.get("message")
     if isinstance(message, dict) and "message_id" in message:
-        return {**event.data, "message": with_private(message)}  # type: ignore[typeddict-item]
+        return {**event.data, "message": with_private(cast(MessageDict, message))}
     return event.data
 
 

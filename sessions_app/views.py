@@ -56,8 +56,8 @@ class HubView(APIView):
 
 
 class RootView(APIView):
-    authentication_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = []
+    authentication_classes = ()
+    permission_classes = ()
 
     @extend_schema(tags=["hub"], auth=[], responses=serializers.RootOutput)
     def get(self, request: Request) -> Response:
