@@ -142,6 +142,16 @@ def test_a_duplicated_key_ends_the_session(rig, sandbox, alice):
     assert rig.store.wait_for_report(1, "expired").error == "auth_key_duplicated"
 
 
+def test_a_key_that_telegram_forgot_is_believed_lost_at_the_third_time(rig, sandbox, alice):
+    logged_in(rig, alice)
+    [record] = [a for a in sandbox.world.authorizations.values() if a.user_id == alice.id]
+    sandbox.server.destroy_key(record.auth_key_id)
+    assert rig.store.wait_for_report(1, "expired").error == "auth_key_not_found"
+    assert rig.store.kinds(1).count("retrying") == 2
+    with pytest.raises(NotAuthorized):
+        rig.call(1, methods.sessions.get_me)
+
+
 def test_a_revocation_is_noticed_without_a_call(rig, sandbox, alice):
     logged_in(rig, alice)
     sandbox.faults.revoke(user_id=alice.id)
@@ -236,6 +246,7 @@ def _eventually(rig, method):
 def test_another_owner_is_waited_for(rig, sandbox, alice):
     logged_in(rig, alice)
     rig.restart()
+    rig.wait_until(lambda: not sandbox.server.connections)
     claim = rig.store.claim
 
     def refuse(session_id):
