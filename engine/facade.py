@@ -317,6 +317,14 @@ class Engine(Verbs):
             return {"running": False}
         return {"running": True, **transport.status()}
 
+    def waited_for(self, session_id: int) -> int:
+        """Return how many calls on a session somebody waits for: background work makes room.
+
+        Only the process that runs the session knows; elsewhere it is 0.
+        """
+        transport = self._transport
+        return transport.waited_for(session_id) if isinstance(transport, LocalTransport) else 0
+
     @contextlib.contextmanager
     def over(self, transport: Transport) -> Iterator[Transport]:
         """Use another transport for a while, as tests do with `FakeTransport`."""

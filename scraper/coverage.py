@@ -1,0 +1,138 @@
+"""Which ids of a chat were read completely; changed in the transaction that stores the messages.
+
+The newest interval may be open: the updates of one session carry it on. It holds while that
+session has stayed connected since; otherwise the end of the chat is asked for again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import F
+
+from scraper import intervals
+from scraper.intervals import Interval
+from scraper.models import Chat, ChatAccess, Coverage
+from sessions_app.live import connected_sessions
+from sessions_app.models import BoxState, LiveState, TelegramSession
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The newest page was read through this session, whose updates go on from there."""
+
+    session_id: int
+    at: datetime
+
+
+def load(chat_id: int) -> list[Interval]:
+    """Return what is covered of a chat, oldest first."""
+    return list(Coverage.objects.filter(chat_id=chat_id).order_by("low").values_list("low", "high"))
+
+
+def add(chat_id: int, read: Iterable[Interval], opening: Opening | None = None) -> None:
+    """Add intervals to a chat; call it in the transaction that stores their messages.
+
+    With `opening` the newest of them is left open for that session.
+    """
+    read = intervals.normalize(read)
+    if not read:
+        return
+    near = list(
+        Coverage.objects.filter(
+            chat_id=chat_id, high__gte=read[0][0] - 1, low__lte=read[-1][1] + 1
+        ).order_by("low")
+    )
+    merged = [(row.low, row.high) for row in near]
+    for low, high in read:
+        merged = intervals.add(merged, low, high)
+    kept = {(row.low, row.high): row for row in near}
+    gone = [row.pk for row in near if (row.low, row.high) not in merged]
+    open_before = next((row for row in near if row.open_session_id is not None), None)
+    if gone:
+        Coverage.objects.filter(pk__in=gone).delete()
+    fresh = []
+    for low, high in merged:
+        if (low, high) in kept:
+            continue
+        row = Coverage(chat_id=chat_id, low=low, high=high)
+        if open_before is not None and low <= open_before.high <= high:
+            # What lies above its end was read from Telegram just now: it goes on from there.
+            row.open_session_id = open_before.open_session_id
+            row.opened_at = open_before.opened_at
+        fresh.append(row)
+    Coverage.objects.bulk_create(fresh)
+    if opening is not None:
+        close(chat_id)
+        Coverage.objects.filter(chat_id=chat_id, high=merged[-1][1]).update(
+            open_session_id=opening.session_id, opened_at=opening.at
+        )
+
+
+def remove(chat_id: int, low: int, high: int) -> None:
+    """Forget that ids were read, for what was cached of them is gone."""
+    near = list(Coverage.objects.filter(chat_id=chat_id, high__gte=low, low__lte=high))
+    left = intervals.remove([(row.low, row.high) for row in near], low, high)
+    Coverage.objects.filter(pk__in=[row.pk for row in near]).delete()
+    Coverage.objects.bulk_create(
+        [Coverage(chat_id=chat_id, low=start, high=end) for start, end in left]
+    )
+
+
+def extend(chat_id: int, session_id: int, message_id: int) -> None:
+    """Carry the open interval on to a message that came as this session's update."""
+    Coverage.objects.filter(
+        chat_id=chat_id, open_session_id=session_id, high__lt=message_id
+    ).update(high=message_id)
+
+
+def close(chat_id: int) -> None:
+    """End the open interval: what follows it is to be asked for."""
+    Coverage.objects.filter(chat_id=chat_id, open_session__isnull=False).update(
+        open_session=None, opened_at=None
+    )
+
+
+def close_session(session_id: int) -> None:
+    """End every interval that a session carries on."""
+    Coverage.objects.filter(open_session_id=session_id).update(open_session=None, opened_at=None)
+
+
+def live_end(chat: Chat) -> int | None:
+    """Return the chat's newest id when updates keep it, None when Telegram must be asked."""
+    row = (
+        Coverage.objects.filter(
+            chat=chat,
+            open_session__isnull=False,
+            open_session__live_state=LiveState.CONNECTED,
+            open_session__connected_at__lte=F("opened_at"),
+        )
+        .values_list("high", "open_session_id")
+        .first()
+    )
+    if row is None:
+        return None
+    connected = connected_sessions()
+    return row[0] if connected is None or row[1] in connected else None
+
+
+def may_open(session: TelegramSession, chat: Chat) -> bool:
+    """Tell whether the session's updates carry on what is read of a chat now.
+
+    Ask before the page is read. Its box must be followed, and the account be a member.
+    """
+    if chat.is_shared:
+        box = chat.peer_id
+        member = ChatAccess.objects.filter(
+            account_id=session.account_id, chat=chat, member=True
+        ).exists()
+    else:
+        box, member = 0, True
+    return member and BoxState.objects.filter(session_id=session.pk, chat_id=box).exists()
+
+
+def report(
+    covered: Sequence[Interval], low: int, high: int
+) -> tuple[list[Interval], list[Interval]]:
+    """Return the intervals of `low` to `high` that are cached, and the holes."""
+    return intervals.clip(list(covered), low, high), intervals.holes(list(covered), low, high)

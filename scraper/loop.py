@@ -1,0 +1,70 @@
+"""One event loop, in a thread of its own, for what outlives a request: fills and jobs.
+
+Streams on the web loop, synchronous views and commands all meet here, so that who asks for the
+same range joins one fill, whichever loop or thread they come from.
+"""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.db import connections
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
+
+
+def start() -> asyncio.AbstractEventLoop:
+    """Return the loop, started with its first use."""
+    global _loop, _thread
+    with _lock:
+        if _loop is None or _thread is None or not _thread.is_alive():
+            _loop = asyncio.new_event_loop()
+            _thread = threading.Thread(target=_main, args=(_loop,), name="scraper", daemon=True)
+            _thread.start()
+        return _loop
+
+
+def _main(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
+def submit(work: Coroutine[Any, Any, T]) -> "Future[T]":
+    """Run a coroutine on the loop. Cancelling the future cancels it there."""
+    loop = start()
+    # A clean context: asgiref would run the caller's ORM calls on a thread that waits for us.
+    return contextvars.Context().run(asyncio.run_coroutine_threadsafe, work, loop)
+
+
+async def here(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the loop and wait for it on this one; cancelling reaches it."""
+    if asyncio.get_running_loop() is _loop:
+        return await work
+    return await asyncio.wrap_future(submit(work))
+
+
+_reader = ThreadPoolExecutor(1, thread_name_prefix="scraper-read")
+"""All reading of cached rows: with more threads SQLite is slower, it drops the GIL at each row."""
+
+
+def _in_thread(function: Any, args: tuple[Any, ...]) -> Any:
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
+    return function(*args)
+
+
+async def read(function: Any, *args: Any) -> Any:
+    """Run a synchronous function that reads the database, on the one thread for that."""
+    return await asyncio.get_running_loop().run_in_executor(_reader, _in_thread, function, args)
+
+
+def close_connections() -> None:
+    """Close the reading thread's connections."""
+    _reader.submit(connections.close_all).result(10)
