@@ -40,3 +40,30 @@ def responses(output: Any, *errors: int) -> dict[int, Any]:
             for status in sorted({401, 403, 429, 503, *errors})
         },
     }
+
+
+def add_health(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Describe `/health`, which is no DRF view: it answers without a thread of its own."""
+    facts: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "status": {"type": "string", "enum": ["healthy", "unhealthy"]},
+            "active_sessions": {"type": "integer"},
+            "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "required": ["status"],
+    }
+    content = {"application/json": {"schema": facts}}
+    result["paths"]["/health"] = {
+        "get": {
+            "operationId": "health_retrieve",
+            "description": "Tell whether each part of the hub works; needs no key.",
+            "tags": ["hub"],
+            "security": [{}],
+            "responses": {
+                "200": {"content": content, "description": "Healthy"},
+                "503": {"content": content, "description": "`checks` names what fails"},
+            },
+        }
+    }
+    return result

@@ -130,12 +130,6 @@ class RootOutput(StatusOutput):
     endpoints = serializers.DictField(child=serializers.CharField())
 
 
-class HealthOutput(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(choices=["healthy", "unhealthy"])
-    active_sessions = serializers.IntegerField()
-    checks = serializers.DictField(child=serializers.CharField(), required=False)
-
-
 class KeyOutput(serializers.Serializer[Any]):
     name = serializers.CharField()
     prefix = serializers.CharField()

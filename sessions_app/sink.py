@@ -14,7 +14,7 @@ from django.db import transaction
 
 from core import events
 from core.writer import writer
-from engine.methods.shapes import MessageDict, with_private
+from engine.methods.shapes import MessageDict, with_private, without_login_code
 from engine.store import EngineEvent, UpdateBatch
 from sessions_app.models import TelegramSession
 from sessions_app.store import upsert_boxes, upsert_entities
@@ -48,6 +48,11 @@ def store_batches(batches: Sequence[UpdateBatch]) -> None:
     wanted = {batch.session_id for batch in batches}
     living = set(TelegramSession.objects.filter(pk__in=wanted).values_list("pk", flat=True))
     batches = [batch for batch in batches if batch.session_id in living]
+    for batch in batches:
+        for event in batch.events:
+            message = event.data.get("message")
+            if isinstance(message, dict) and "message_id" in message:
+                event.data["message"] = without_login_code(cast(MessageDict, message))
     for handler in _handlers:
         handler(batches)
     upsert_entities([(batch.session_id, row) for batch in batches for row in batch.entities])

@@ -16,7 +16,7 @@ from sessions_app.idempotency import RandomIds, prune, send_once
 from sessions_app.models import IdempotencyRecord
 from sessions_app.tests.helpers import make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 DEAD = "00000000.1.2.3"
 

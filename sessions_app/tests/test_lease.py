@@ -13,7 +13,7 @@ from sessions_app.lease import Lease, claim_session, seconds_left
 from sessions_app.models import Node
 from sessions_app.tests.helpers import make_session
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 class Clock:

@@ -45,7 +45,7 @@ from sessions_app.tests.helpers import (
     wait_password,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 OTHER = "+15550000002"
 DEAD = "00000000.1.2.3"

@@ -13,7 +13,7 @@ from sessions_app.models import Entity
 from sessions_app.sink import WriterSink, register_update_handler
 from sessions_app.tests.helpers import make_session
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sessions_app.models import Entity, SessionState, TelegramSession
 from sessions_app.store import OrmStore, upsert_boxes, upsert_entities
 from sessions_app.tests.helpers import make_session
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 KEY = bytes(range(256))
 

@@ -289,3 +289,15 @@ def test_bad_names(fake: FakeTransport, name: object) -> None:
     answer = make_client().post("/login/start", body, format="json")
     assert answer.status_code == 400
     assert "session_id" in answer.json()["errors"]
+
+
+def test_the_schema_knows_every_route(client) -> None:
+    from sessions_app.urls import urlpatterns
+
+    schema = client.get("/api/schema", HTTP_ACCEPT="application/vnd.oai.openapi+json").json()
+    known = {path.replace("{", "<str:").replace("}", ">") for path in schema["paths"]}
+    assert {f"/{pattern.pattern}" for pattern in urlpatterns} <= known
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            if path not in ("/", "/health") and not path.startswith("/api/schema"):
+                assert {"401", "403", "429", "503"} <= set(operation["responses"]), (path, method)
