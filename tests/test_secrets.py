@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sandbox import Sandbox
-from tests.hub import Hub, auth_keys
+from tests.hub import Hub, auth_keys, wait_until
 
 PHONE = "+15550600001"
 PASSWORD = "tr0ub4dor-and-3-canaries"
@@ -63,6 +63,9 @@ def test_no_secret_is_readable(
     ask("GET", "/sessions")
     ask("GET", "/session/s/status")
     ask("GET", "/api/v3/me")
+    # A code for an account that is logged in comes to it as a message.
+    ask("POST", "/login/start", {"session_id": "t", "phone_number": PHONE})
+    wait_until(lambda: "from 777000" in hub.log(), what="the code came as a message")
     keys = auth_keys(telegram, PHONE)
     assert keys
     secrets = [

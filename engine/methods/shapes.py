@@ -10,6 +10,7 @@ to the asking account alone and must never reach a cache that accounts share) an
 (how to fetch the file; access hash and file reference belong to the account, too).
 """
 
+import re
 from typing import Literal, NotRequired, TypedDict
 
 ChatRef = int | str
@@ -495,4 +496,23 @@ def with_private(message: MessageDict) -> MessageDict:
         media = media.copy()
         media.pop("file", None)
     copy["media"] = media
+    return copy
+
+
+SERVICE_NOTIFICATIONS = 777000
+"""The user that Telegram's own messages come from, login codes among them."""
+
+_LOGIN_CODE = re.compile(r"(?<!\d)\d{5,7}(?!\d)|(?<=code/)\w+")
+
+
+def without_login_code(message: MessageDict) -> MessageDict:
+    """Return the message as it may be stored: a login code that Telegram sent is blotted out.
+
+    Telegram sends codes to the account's other sessions as messages of user 777000.
+    Source: https://core.telegram.org/constructor/auth.sentCodeTypeApp
+    """
+    if message["sender_id"] != SERVICE_NOTIFICATIONS or not message["message"]:
+        return message
+    copy = message.copy()
+    copy["message"] = _LOGIN_CODE.sub(lambda found: "•" * len(found[0]), message["message"])
     return copy

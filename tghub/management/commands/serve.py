@@ -35,10 +35,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         refuse_open_hub_on_the_network(host)
         # Only now: Daphne installs its reactor when it is imported.
+        from core.logs import log_uncaught
         from sessions_app.run_engine import serving
         from tghub.asgi import application
         from tghub.server import HubServer
 
+        log_uncaught()
         with serving() as node:
             apply_migrations()
             share_the_interpreter()
