@@ -12,6 +12,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
+from scraper.qr_models import QrLogin  # noqa: F401 - Django looks for models here
 from sessions_app.models import Account, TelegramSession
 
 MESSAGE_KEY_BITS = 32
@@ -349,6 +350,7 @@ class DialogList(models.Model):
     account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="dialog_list")
     dialogs_at = models.DateTimeField(null=True)
     folders_at = models.DateTimeField(null=True)
+    stale = models.JSONField(default=list, help_text="marked ids to be read again")
 
     def __str__(self) -> str:
         return str(self.account_id)
