@@ -5,7 +5,7 @@ from typing import TypedDict
 from django.utils import timezone
 
 from engine import telegram
-from sessions_app.models import Account, LiveState, TelegramSession
+from sessions_app.models import Account, LiveState, SessionState, TelegramSession
 
 CONNECTED = (LiveState.CONNECTED, LiveState.DEGRADED)
 
@@ -95,6 +95,15 @@ def _info_of(session: TelegramSession) -> UserInfo | None:
     if not session.is_ready or session.account is None:
         return None
     return user_info(session.account)
+
+
+async def active_sessions() -> int:
+    """Count the sessions that are logged in and connected (`/health`)."""
+    ready = TelegramSession.objects.filter(state=SessionState.READY)
+    connected = connected_sessions()
+    if connected is None:
+        return await ready.filter(live_state__in=CONNECTED).acount()
+    return len(connected.intersection([pk async for pk in ready.values_list("pk", flat=True)]))
 
 
 def connected_sessions() -> frozenset[int] | None:

@@ -33,15 +33,15 @@ def _parse(text: str) -> ProxyDict:
     parts = urlsplit(text)
     if (parts.scheme, parts.hostname) in {("tg", "proxy"), ("https", "t.me"), ("http", "t.me")}:
         query = parse_qs(parts.query, strict_parsing=True)
-        host, port, secret = (query[name][0] for name in ("server", "port", "secret"))
+        server, port, key = (query[name][0] for name in ("server", "port", "secret"))
         return _checked(
             ProxyDict(
                 kind="mtproxy",
-                host=host,
+                host=server,
                 port=int(port),
                 username=None,
                 password=None,
-                secret=secret,
+                secret=key,
             )
         )
     kind = SCHEMES[parts.scheme]

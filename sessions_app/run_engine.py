@@ -25,10 +25,9 @@ from engine import telegram
 from engine.errors import EngineError, Unavailable
 from engine.transports.server import UnixServer
 from engine.transports.unix import UnixTransport
-from sessions_app import idempotency, live, login_row, restore
+from sessions_app import idempotency, login_row, restore
 from sessions_app.lease import Lease
 from sessions_app.lock import DataDirLock, node_name
-from sessions_app.models import SessionState, TelegramSession
 from sessions_app.sink import WriterSink
 from sessions_app.store import OrmStore
 
@@ -150,6 +149,7 @@ def serving() -> Iterator[Node]:
         try:
             yield node
         finally:
+            health.unregister("engine")
             node.stop()
 
 
@@ -219,10 +219,4 @@ def _register_health(node: Node) -> None:
         if not node.lease.held:
             raise health.Unhealthy("waiting for the lease")
 
-    async def active_sessions() -> int:
-        connected = live.connected_sessions() or frozenset()
-        ready = TelegramSession.objects.filter(state=SessionState.READY)
-        return len(connected.intersection([pk async for pk in ready.values_list("pk", flat=True)]))
-
     health.register_check("engine", engine)
-    health.register_fact("active_sessions", active_sessions)

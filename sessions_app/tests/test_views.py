@@ -33,6 +33,15 @@ def test_the_root_tells_what_runs(client) -> None:
     assert list(body) == ["status", "message", "version", "endpoints"]
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_health(async_client) -> None:
+    answer = await async_client.get("/health")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "healthy", "active_sessions": 0},
+    )
+
+
 def test_a_login_from_start_to_end(fake: FakeTransport) -> None:
     client = make_client()
     start = {"session_id": "user123", "phone_number": "+1 (555) 000-0001"}
