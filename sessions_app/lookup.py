@@ -21,8 +21,13 @@ def check_name(name: str) -> str:
 
 
 def visible_sessions(caller: Caller, username: str | None = None) -> QuerySet[TelegramSession]:
-    """Return the sessions that the caller may use: their own, or `username`'s for an admin."""
-    sessions = TelegramSession.objects.filter(owner=owner_for(caller, username))
+    """Return the sessions that the caller may use: their own, or `username`'s for an admin.
+
+    What shows a QR code is none: its name is nobody's, and its key moves on after the scan.
+    """
+    sessions = TelegramSession.objects.filter(owner=owner_for(caller, username)).exclude(
+        state=SessionState.WAIT_OTHER_DEVICE
+    )
     if caller.key is None:
         return sessions
     grants = KeyGrant.objects.filter(api_key=caller.key, limits=True)
