@@ -32,7 +32,6 @@ from engine.timing import NORMAL, Queue, Timing
 
 logger = logging.getLogger(__name__)
 telethon_logger = logging.getLogger("telethon")
-telethon_logger.setLevel(logging.ERROR)  # Losing a connection is ordinary; supervisors tell of it.
 
 CONNECT_TRIES = 2
 """Tries after the first; also covers Telethon's failed handshake for keys with leading zeros."""
@@ -74,6 +73,7 @@ class HubClient(TelegramClient):
         device: Device | None = None,
         proxy: Proxy | None = None,
     ) -> None:
+        self.device = device
         device = device or Device()
         super().__init__(
             session,

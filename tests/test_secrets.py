@@ -73,7 +73,7 @@ def test_no_secret_is_readable(
         PASSWORD.encode(),
         API_HASH.encode(),
         api_key.encode(),
-        api_key.rsplit("_", 1)[1].encode(),
+        api_key.split("_", 2)[2].encode(),
     ]
     hub.kill()
     places = {

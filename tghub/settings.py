@@ -309,7 +309,7 @@ LOGGING = {
         # Django's own handlers would print past the redaction.
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
-        # Frame by frame and statement by statement: only for those who ask by name.
-        "telethon.extensions.messagepacker": {"level": "INFO"},
+        # Losing a connection is ordinary, and the engine's supervisor tells of it.
+        "telethon": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "ERROR"},
     },
 }

@@ -59,12 +59,14 @@ def stream():
     handler.addFilter(RedactingFilter())
     handler.setFormatter(TextFormatter())
     root = logging.getLogger()
-    level = root.level
+    levels = {name: logging.getLogger(name).level for name in ("", "telethon")}
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
     yield stream
     root.removeHandler(handler)
-    root.setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def test_it_works(stream):
