@@ -26,11 +26,12 @@ def confirmed(session: TelegramSession) -> QuerySet[ChatAccess]:
     fresh = Q(member=True) | Q(checked_at__gt=timezone.now() - RECHECK_VISITOR)
     if session.connected_at is not None:
         fresh &= Q(checked_at__gte=session.connected_at)
+    if session.account_id is None:
+        return ChatAccess.objects.none()
     return ChatAccess.objects.filter(
         Q(chat__account__isnull=True) | Q(chat__account=session.account_id),
         Q(chat__type__in=PRIVATE_TYPES) | (Q(checked_at__isnull=False) & fresh),
         account_id=session.account_id,
-        account_id__isnull=False,
     )
 
 

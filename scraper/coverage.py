@@ -4,7 +4,7 @@ The newest interval may be open: the updates of one session carry it on. It hold
 session has stayed connected since; otherwise the end of the chat is asked for again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -121,6 +121,8 @@ def may_open(session: TelegramSession, chat: Chat) -> bool:
 
     Ask before the page is read. Its box must be followed, and the account be a member.
     """
+    if session.account_id is None:
+        return False
     if chat.is_shared:
         box = chat.peer_id
         member = ChatAccess.objects.filter(
@@ -129,10 +131,3 @@ def may_open(session: TelegramSession, chat: Chat) -> bool:
     else:
         box, member = 0, True
     return member and BoxState.objects.filter(session_id=session.pk, chat_id=box).exists()
-
-
-def report(
-    covered: Sequence[Interval], low: int, high: int
-) -> tuple[list[Interval], list[Interval]]:
-    """Return the intervals of `low` to `high` that are cached, and the holes."""
-    return intervals.clip(list(covered), low, high), intervals.holes(list(covered), low, high)

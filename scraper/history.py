@@ -6,10 +6,24 @@ async with aclosing(frames):
         await send(frame)
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
+from core import json
+from core.errors import to_response_parts
+from engine.errors import FloodWait
+from scraper import coverage, ends, fill, grants, intervals, loop
+from scraper.ends import Source
+from scraper.fill import Demand
+from scraper.intervals import Interval
+from scraper.pages import Frames, Viewer
 from sessions_app.models import TelegramSession
+
+T = TypeVar("T")
 
 CHUNK_SIZE = 100
 MAX_CHUNK_SIZE = 10_000
@@ -36,10 +50,20 @@ class HistoryQuery:
     max_wait: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a query comes to: ids of a chat, and which of them are cached already."""
+
+    source: Source
+    low: int
+    high: int
+    cached: list[Interval]
+
+
 async def stream(
     session: TelegramSession, dialog: str, query: HistoryQuery
 ) -> AsyncGenerator[bytes, None]:
-    """Return the frames of a dialog's history, ready to be sent; each is one SSE event.
+    """Return the frames of a dialog's history, ready to be sent; each item is whole SSE events.
 
     What goes wrong here, before the first byte, is raised: NotFound (unknown, or not to be
     read), FloodWait (longer than `max_wait`), other ApiErrors and EngineErrors. What goes wrong
@@ -47,4 +71,154 @@ async def stream(
     is waited for, `KEEP_ALIVE` comes every 15 seconds. Close the generator (`aclosing`) or let
     its task be cancelled to stop the work.
     """
-    raise NotImplementedError
+    try:
+        found = await loop.here(find_range(session, dialog, query))
+    except FloodWait as error:
+        if not error.seconds or error.seconds > query.max_wait:
+            raise
+        # Short enough: the client is kept waiting, and told so.
+        return _told(_after_flood(session, dialog, query, error.seconds))
+    return _told(_frames(found, query))
+
+
+async def find_range(session: TelegramSession, dialog: str, query: HistoryQuery) -> Range:
+    """Check access and find the ids that a query asks for. To be run on the scraper's loop."""
+    chat, access = await grants.open_chat(session, dialog)
+    source = await ends.make_source(session, chat, access, query.max_wait)
+    low, high = await id_range(source, query.start, query.end)
+    if query.after_id and query.reverse:
+        low = max(low, query.after_id + 1)
+    elif query.after_id:
+        high = min(high, query.after_id - 1)
+    cached = [] if query.force_refresh else await loop.read(coverage.load, chat.pk)
+    return Range(source, low, high, intervals.clip(cached, low, high))
+
+
+async def id_range(source: Source, start: int | None, end: int | None) -> tuple[int, int]:
+    """Return the first and last id of a period that the session may see."""
+    until_now = end is None or end >= int(time.time())
+    high, before = await asyncio.gather(
+        ends.newest(source) if end is None or until_now else ends.id_before(source, end + 1),
+        ends.id_before(source, start) if start is not None else _nothing(),
+    )
+    return max(before + 1, source.access.min_id, 1), high
+
+
+async def _nothing() -> int:
+    return 0
+
+
+async def _after_flood(
+    session: TelegramSession, dialog: str, query: HistoryQuery, seconds: float
+) -> AsyncGenerator[bytes, None]:
+    """Sit a short pause out, then stream; a further pause counts against the same patience."""
+    until = time.monotonic() + query.max_wait
+    found: Range | None = None
+    while found is None:
+        async with aclosing(_waiting(asyncio.sleep(seconds))) as waiting:
+            async for frame, _ in waiting:
+                if frame:
+                    yield frame
+        try:
+            found = await loop.here(find_range(session, dialog, query))
+        except FloodWait as error:
+            seconds = error.seconds or 1
+            if time.monotonic() + seconds > until:
+                raise
+    async with aclosing(_frames(found, query)) as frames:
+        async for frame in frames:
+            yield frame
+
+
+async def _told(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Turn what goes wrong in mid-stream into the last frame."""
+    try:
+        async with aclosing(frames):
+            async for frame in frames:
+                yield frame
+    except Exception as error:
+        parts = to_response_parts(error)
+        body = {"messages": [], **parts.body}
+        yield b"event: error\ndata: " + json.dumps(body) + b"\n\n"
+
+
+async def _frames(found: Range, query: HistoryQuery) -> AsyncGenerator[bytes, None]:
+    source = found.source
+    descending = not query.reverse
+    frames = Frames(
+        Viewer(source.session.pk, source.account_id, source.scope),
+        max(1, min(query.chunk_size, MAX_CHUNK_SIZE)),
+        descending,
+        query.include_deleted,
+        found.cached,
+    )
+    demand: Demand | None = None
+    position, last = (found.high, found.low) if descending else (found.low, found.high)
+    try:
+        if not intervals.covers(found.cached, found.low, found.high):
+            demand = await loop.here(
+                fill.demand(
+                    source.session,
+                    source.chat,
+                    found.low,
+                    found.high,
+                    descending=descending,
+                    refresh=query.force_refresh,
+                    max_wait=query.max_wait,
+                    scope=source.scope,
+                )
+            )
+        while (position >= last) if descending else (position <= last):
+            end = last
+            if demand is not None:
+                async with aclosing(_waiting(loop.here(demand.reach(position)))) as waiting:
+                    async for frame, reached in waiting:
+                        if frame:
+                            yield frame
+                        elif reached is not None:
+                            end = reached
+            following: int | None = position
+            while following is not None:
+                frame, following = await _read(frames, following, end)
+                if frame:
+                    yield frame
+            position = end - 1 if descending else end + 1
+    finally:
+        if demand is not None:
+            loop.start().call_soon_threadsafe(demand.close)
+    if frame := frames.rest():
+        yield frame
+    yield end_frame(frames.total, frames.from_cache)
+
+
+async def _read(frames: Frames, position: int, end: int) -> tuple[bytes, int | None]:
+    try:
+        result: tuple[bytes, int | None] = await loop.read(frames.read, position, end)
+    except LookupError:
+        raise grants.no_such_chat() from None
+    return result
+
+
+def end_frame(total: int, from_cache: int) -> bytes:
+    """Return the last frame of a whole stream."""
+    body = {
+        "messages": [],
+        "total": total,
+        "from_cache": from_cache,
+        "from_telegram": total - from_cache,
+    }
+    return b"event: end\ndata: " + json.dumps(body) + b"\n\n"
+
+
+async def _waiting(work: Awaitable[T]) -> AsyncGenerator[tuple[bytes, T | None], None]:
+    """Wait for `work`: keep-alives while it takes, then (nothing, its result)."""
+    task = asyncio.ensure_future(work)
+    try:
+        while True:
+            done, _ = await asyncio.wait({task}, timeout=KEEP_ALIVE_SECONDS)
+            if done:
+                yield b"", task.result()
+                return
+            yield KEEP_ALIVE, None
+    finally:
+        task.cancel()

@@ -268,6 +268,8 @@ def _cover(pages: Sequence[Page]) -> None:
             counts[pk] = page.count
     for pk, intervals in read.items():
         coverage.add(pk, intervals, openings.get(pk))
+        if pk in openings:
+            Chat.objects.filter(pk=pk).update(top_message_id=max(high for _, high in intervals))
     for pk, count in counts.items():
         Chat.objects.filter(pk=pk).exclude(count=count).update(count=count)
 

@@ -1,0 +1,184 @@
+"""Where a range of history begins and ends: the newest message, and what dates mean as ids."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.utils import timezone
+
+from core.writer import writer
+from engine import methods, telegram
+from engine.errors import EngineError
+from engine.methods.shapes import PageDict
+from scraper import coverage, fill, grants, intervals, loop, store
+from scraper.coverage import Opening
+from scraper.models import Chat, ChatAccess, DatePoint, Message
+from scraper.rows import ChatScope
+from sessions_app.models import TelegramSession
+
+T = TypeVar("T")
+
+PAST_SECONDS = 5
+"""Messages of the last moments may still be on their way: what is older stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A chat as one session reads it. `wait` is how floods are met: "wait" sits them out."""
+
+    session: TelegramSession
+    chat: Chat
+    access: ChatAccess
+    scope: ChatScope
+    max_wait: float
+
+    @property
+    def account_id(self) -> int:
+        assert self.session.account_id is not None
+        return self.session.account_id
+
+
+async def make_source(
+    session: TelegramSession, chat: Chat, access: ChatAccess, max_wait: float
+) -> Source:
+    scope = await loop.read(store.scope_of, chat)
+    return Source(session, chat, access, scope, max_wait)
+
+
+_asked: dict[tuple[int, object], "asyncio.Task[int]"] = {}
+
+
+async def newest(source: Source) -> int:
+    """Return the id of the chat's newest message, 0 in an empty chat; to be called on the loop.
+
+    Updates of a live session tell it; otherwise the newest page is asked for, by one for all
+    who want to know.
+    """
+    end = await loop.read(coverage.live_end, source.chat)
+    if end is not None:
+        return int(end)
+    return await _once((source.chat.pk, None), lambda: _ask_newest(source))
+
+
+async def id_before(source: Source, date: int) -> int:
+    """Return the newest id of a message sent before `date` (Unix seconds), 0 when there is none.
+
+    Known from the cache, or asked of Telegram once. To be called on the loop.
+    """
+    known = await loop.read(_cached_id_before, source, date)
+    if known is not None:
+        return int(known)
+    return await _once((source.chat.pk, date), lambda: _ask_id_before(source, date))
+
+
+async def _once(key: tuple[int, object], ask: Callable[[], Awaitable[int]]) -> int:
+    """Ask once for all who ask the same at the same time; who leaves does not stop the others."""
+    task = _asked.get(key)
+    if task is None:
+
+        async def run() -> int:
+            try:
+                return await ask()
+            finally:
+                del _asked[key]
+
+        task = _asked[key] = asyncio.create_task(run())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(task)
+
+
+async def _ask_newest(source: Source) -> int:
+    session, chat = source.session, source.chat
+    covered = await loop.read(coverage.load, chat.pk)
+    top = covered[-1][1] if covered else 0
+    opens = await loop.read(coverage.may_open, session, chat)
+    opening = Opening(session.pk, timezone.now()) if opens else None
+    page = await _read(source, limit=fill.PAGE, min_id=top)
+    floor = source.access.min_id
+    oldest, end = page["oldest_id"], page["newest_id"]
+    if page["next_offset_id"] is not None and oldest is not None and end is not None:
+        low, high = oldest, end
+    else:
+        low, high = max(top, floor), max(end or 0, top, floor)
+    await _save(source, page, low, high, opening)
+    chat.top_message_id = high
+    if page["count"] is not None:
+        chat.count = page["count"]
+    return end or top
+
+
+async def _ask_id_before(source: Source, date: int) -> int:
+    asked_at = time.time()
+    page = await _read(source, limit=1, offset_date=max(date, 1))
+    found = page["newest_id"] or 0
+    if found:
+        await _save(source, page, found, found, None)
+    past = date < asked_at - PAST_SECONDS
+    if past and (found or source.access.min_id <= 1):
+        job = writer.submit(
+            lambda: DatePoint.objects.update_or_create(
+                chat=source.chat, date=date, defaults={"message_id": found}
+            )
+        )
+        await asyncio.wrap_future(job)
+    return found
+
+
+async def _read(source: Source, *, limit: int, min_id: int = 0, offset_date: int = 0) -> PageDict:
+    ask = telegram.using(timeout_seconds=fill.CALL_SECONDS)
+    if source.max_wait > 0:
+        # The wait itself is the caller's to announce; a longer pause is an error at once.
+        ask = telegram.using(timeout_seconds=fill.CALL_SECONDS + source.max_wait, flood="raise")
+    try:
+        return await ask.acall(
+            source.session.pk,
+            methods.history.read_page,
+            chat_id=source.scope.peer_id,
+            limit=limit,
+            min_id=min_id,
+            offset_date=offset_date,
+        )
+    except EngineError as error:
+        if not grants.is_refusal(error):
+            raise
+        await grants.withdraw(source.session, source.scope.peer_id)
+        raise grants.no_such_chat() from None
+
+
+async def _save(
+    source: Source, page: PageDict, low: int, high: int, opening: Opening | None
+) -> None:
+    future = store.submit(
+        store.Page(
+            scope=source.scope,
+            account_id=source.account_id,
+            messages=page["messages"],
+            covered=(low, high),
+            count=page["count"],
+            opening=opening,
+        )
+    )
+    await asyncio.wrap_future(future)
+    fill.note_covered(source.scope.pk, low, high)
+
+
+def _cached_id_before(source: Source, date: int) -> int | None:
+    """Return what the cache knows for sure: the message before lies beside the one after."""
+    point = DatePoint.objects.filter(chat=source.chat, date=date).first()
+    if point is not None:
+        return point.message_id
+    dated = Message.objects.filter(chat=source.chat)
+    before = (
+        dated.filter(date__lt=date).order_by("-date", "-id").values_list("message_id", flat=True)
+    ).first()
+    after = (
+        dated.filter(date__gte=date).order_by("date", "id").values_list("message_id", flat=True)
+    ).first()
+    if after is None:
+        return None
+    low = before if before is not None else max(source.access.min_id, 1)
+    if low > after or not intervals.covers(coverage.load(source.chat.pk), low, after):
+        return None
+    return before or 0
