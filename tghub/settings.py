@@ -148,6 +148,7 @@ INSTALLED_APPS = [
     "accounts",
     "sessions_app",
     "scraper",
+    "realtime",
     "sandbox",
     "tghub",
 ]
