@@ -5,6 +5,8 @@
 None then); `message.read` has `{"max_id", "outgoing", "unread_count"}`; `message.reactions` has
 `{"message_id", "reactions"}`; `chat.member` has `{"user_id", "action", "by_id"}`, action being
 `added`, `removed` or `changed` (our own rights or membership; ask for the chat again).
+`dialog.changed` has `{"what"}` (`archive`, `mute`, `unread_mark`, `name`) and concerns this
+account's list of dialogs alone; `folders.changed` has `{}`.
 
 Source: https://core.telegram.org/constructor/updateNewMessage and its siblings
 """
@@ -166,6 +168,33 @@ def _own_place(chat_id: int, chat: Any, self_id: int | None) -> EngineEvent:
     return _event("chat.member", chat_id, data)
 
 
+def _archived(update: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
+    return [_dialog(moved.peer, "archive") for moved in update.folder_peers]
+
+
+def _muted(update: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
+    # The defaults of all users or groups, and topics, are no dialog's.
+    peer = update.peer.peer if isinstance(update.peer, types.NotifyPeer) else None
+    return [_dialog(peer, "mute")] if peer is not None else []
+
+
+def _marked_unread(update: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
+    peer = update.peer.peer if isinstance(update.peer, types.DialogPeer) else None
+    return [_dialog(peer, "unread_mark")] if peer is not None else []
+
+
+def _renamed(update: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
+    return [_dialog(types.PeerUser(update.user_id), "name")]
+
+
+def _dialog(peer: Any, what: str) -> EngineEvent:
+    return _event("dialog.changed", utils.get_peer_id(peer), {"what": what})
+
+
+def _folders(update: Any, entities: Entities, self_id: int | None) -> list[EngineEvent]:
+    return [_event("folders.changed", None, {})]
+
+
 def _event(kind: Any, chat_id: int | None, data: dict[str, Any]) -> EngineEvent:
     return EngineEvent(kind, chat_id, data, int(time.time()))
 
@@ -192,4 +221,11 @@ _MAKERS: dict[type, Maker] = {
     types.UpdateChatParticipantDelete: _member_removed,
     types.UpdateChannel: _own_channel,
     types.UpdateChat: _own_chat,
+    types.UpdateFolderPeers: _archived,
+    types.UpdateNotifySettings: _muted,
+    types.UpdateDialogUnreadMark: _marked_unread,
+    types.UpdateUserName: _renamed,
+    types.UpdateDialogFilter: _folders,
+    types.UpdateDialogFilters: _folders,
+    types.UpdateDialogFilterOrder: _folders,
 }

@@ -32,6 +32,8 @@ EventKind = Literal[
     "message.read",
     "message.reactions",
     "chat.member",
+    "dialog.changed",
+    "folders.changed",
     "session.state",
 ]
 
