@@ -1,16 +1,26 @@
 """Every URL of the hub; each room brings its own."""
 
 from django.contrib import admin
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView
 from drf_spectacular.views import SpectacularSwaggerSplitView as SwaggerView
+
+admin.site.site_header = admin.site.site_title = "tghub"
+admin.site.index_title = "The hub"
 
 urlpatterns = [
     # Before Django's admin: `POST /admin/restore-sessions` is one of the hub's own.
     path("", include("sessions_app.urls")),
+    path("", include("sessions_app.stateless.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SwaggerView.as_view(url_name="schema"), name="docs"),
+    path(
+        "favicon.ico",
+        RedirectView.as_view(url=staticfiles_storage.url("tghub/favicon.svg"), permanent=True),
+    ),
     path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
 ]
 

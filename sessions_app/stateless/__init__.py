@@ -1,0 +1,1 @@
+"""The stateless surface: the session travels with the request, and the hub keeps nothing of it."""

@@ -1,0 +1,64 @@
+"""Who calls with a session string: the session itself, and nobody else."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from accounts.callers import refuse_strangers
+from core import limits
+from core.errors import Unauthorized
+from sessions_app.stateless.token import Token, read
+
+HEADER = "X-Session-String"
+
+
+class SessionStringAuthentication(BaseAuthentication):
+    """Opens `X-Session-String`; `request.auth` is the Token. Touches no database."""
+
+    def authenticate(self, request: Request) -> tuple[None, Token]:
+        if settings.TGHUB_AUTH == "open":
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            peer = request.META.get("REMOTE_ADDR") or None
+            refuse_strangers(headers, peer, headers.get("host", ""), headers.get("origin"))
+        text = request.headers.get(HEADER, "").strip()
+        if not text:
+            raise Unauthorized(f"{HEADER} is missing.", code="missing_session_string")
+        return None, read(text)
+
+    def authenticate_header(self, request: Request) -> str:
+        return HEADER
+
+
+class HasSessionString(BasePermission):
+    """Asks for a session that is logged in, or for `view.login_step` of one that is not yet."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        token = request.auth
+        if not isinstance(token, Token):
+            raise Unauthorized(f"{HEADER} is missing.", code="missing_session_string")
+        if token.login is not None and not getattr(view, "during_login", False):
+            raise Unauthorized(
+                "The login of this session string is not complete.", code="session_not_logged_in"
+            )
+        return True
+
+
+class SessionThrottle(BaseThrottle):
+    """Counts the calls of one session, by its fingerprint."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        limits.hit("call", "carried", request.auth.name)
+        return True
+
+
+class SessionStringScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "sessions_app.stateless.authentication.SessionStringAuthentication"
+    name = "sessionString"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "header", "name": HEADER}
