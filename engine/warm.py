@@ -92,6 +92,7 @@ class WarmPool:
             host=server.host,
             port=server.port,
             auth_key=session.key,
+            device=client.device,
         )
 
     async def close(self, ref: Carried) -> bool:
@@ -130,6 +131,7 @@ class WarmPool:
             HubSession(server, auth_key=ref.auth_key),
             api_id=ref.api_id,
             api_hash=ref.api_hash,
+            device=ref.device,
             wiring=Wiring(
                 key=ref.fingerprint() or "carried",
                 floods=self._context.floods,

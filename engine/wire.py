@@ -8,12 +8,13 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncIterable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import orjson
 
 from engine.errors import EngineError, from_dict
+from engine.store import Device
 
 JSON = Any
 """None, bool, int (64 bits), float, str, list or dict with str keys."""
@@ -32,7 +33,7 @@ class Carried:
     """A session that travels with the request; the hub keeps nothing of it.
 
     `dc_id` 0 with an empty `host` means the server that the settings name; `auth_key` is None
-    before the first contact.
+    before the first contact. `device` is what it calls itself, None for the usual one.
     """
 
     api_id: int
@@ -41,6 +42,7 @@ class Carried:
     host: str = ""
     port: int = 0
     auth_key: bytes | None = field(default=None, repr=False)
+    device: Device | None = None
 
     def fingerprint(self) -> str:
         """Return a name for the session that tells nothing of its key; "" without a key."""
@@ -57,12 +59,17 @@ class Carried:
             "host": self.host,
             "port": self.port,
             "auth_key": key,
+            "device": None if self.device is None else asdict(self.device),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Carried":
-        key = data["auth_key"]
-        return cls(**{**data, "auth_key": None if key is None else base64.b64decode(key)})
+        key, device = data["auth_key"], data["device"]
+        known = {
+            "auth_key": None if key is None else base64.b64decode(key),
+            "device": None if device is None else Device(**device),
+        }
+        return cls(**{**data, **known})
 
 
 Ref = int | Carried

@@ -317,6 +317,7 @@ class Worker:
                 stored = await self._database.run(self._store.find_key, ref.auth_key)
                 if stored is not None:
                     # One key, one client: the stored session's own serves this call, too.
+                    await self._clients.close(ref)
                     forwarded = replace(request, ref=stored)
                     answer = self._forward(forwarded, job.upload, job.output)
                     return await asyncio.wrap_future(answer)
