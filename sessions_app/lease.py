@@ -132,7 +132,7 @@ class Lease:
             self._deadline = started + self.ttl_seconds
             self._held = True
             self._changed.notify_all()
-        logger.info("Lease of node %s held, epoch %d", self.name, self.epoch)
+        logger.info("Lease of node %.8s held, epoch %d", self.name, self.epoch)
         if self.on_held is not None:
             self.on_held(self.epoch)
 
@@ -208,7 +208,7 @@ class Lease:
                 return
             self._held = False
             self._changed.notify_all()
-        logger.error("Lease of node %s lost, epoch %d: disconnecting", self.name, self.epoch)
+        logger.error("Lease of node %.8s lost, epoch %d: disconnecting", self.name, self.epoch)
         if self.on_lost is not None:
             try:
                 self.on_lost()

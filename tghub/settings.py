@@ -210,6 +210,7 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 # Served from the packages themselves, so that no build step stands before the first start.
 WHITENOISE_USE_FINDERS = True
 
@@ -310,6 +311,8 @@ LOGGING = {
         # Django's own handlers would print past the redaction.
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
+        # Where the hub listens stands in its `ready:` line.
+        "daphne.server": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"},
         # Losing a connection is ordinary, and the engine's supervisor tells of it.
         "telethon": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "ERROR"},
     },
