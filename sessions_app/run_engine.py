@@ -25,7 +25,7 @@ from engine import telegram
 from engine.errors import EngineError, Unavailable
 from engine.transports.server import UnixServer
 from engine.transports.unix import UnixTransport
-from sessions_app import idempotency, login_row, restore
+from sessions_app import alongside, chores, idempotency, login_row, restore
 from sessions_app.lease import Lease
 from sessions_app.lock import DataDirLock, node_name
 from sessions_app.sink import WriterSink
@@ -54,6 +54,7 @@ class Node:
         self._restore_now = threading.Event()
         self._keeper: threading.Thread | None = None
         self._socket: UnixServer | None = None
+        self._runners: list[alongside.Stop] = []
 
     def start(self, *, restore_sessions: bool = True) -> None:
         """Start the engine; sessions are restored in the background as soon as the lease is held.
@@ -76,6 +77,7 @@ class Node:
         if restore_sessions:
             self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
             self._keeper.start()
+            self._runners = alongside.start_runners(self.lease)
 
     def wait_for_lease(self, timeout_seconds: float) -> None:
         """Wait until the lease is held; raises Unavailable."""
@@ -89,6 +91,7 @@ class Node:
         """Drain, disconnect, store what has arrived, free the lease; in this order."""
         self._stopping.set()
         self._restore_now.set()
+        alongside.stop_runners(self._runners)
         if self._socket is not None:
             self._socket.stop()
             self._socket = None
@@ -119,6 +122,7 @@ class Node:
                         node=self.lease.name, epoch=self.lease.epoch, stopping=self._stopping
                     )
                     login_row.drop_lapsed_logins()
+                    chores.run_chores()
                     if time.monotonic() > pruned_at + PRUNE_SECONDS:
                         pruned_at = time.monotonic()
                         idempotency.prune()
