@@ -48,6 +48,7 @@ async def make_source(
 
 
 _asked: dict[tuple[int, object], "asyncio.Task[int]"] = {}
+loop.on_stop(_asked.clear)
 
 
 async def newest(source: Source) -> int:

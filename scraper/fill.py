@@ -369,3 +369,11 @@ def note_covered(chat_id: int, low: int, high: int) -> None:
     if fill is not None:
         fill.covered = intervals.add(fill.covered, low, high)
         fill.wake()
+
+
+def _forget() -> None:
+    _fills.clear()
+    _opening.clear()
+
+
+loop.on_stop(_forget)

@@ -52,12 +52,16 @@ class HistoryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What a query comes to: ids of a chat, and which of them are cached already."""
+    """What a query comes to: ids of a chat, and which of them were cached before it came.
+
+    With `complete` all of them are cached by now.
+    """
 
     source: Source
     low: int
     high: int
     cached: list[Interval]
+    complete: bool
 
 
 async def stream(
@@ -85,13 +89,16 @@ async def find_range(session: TelegramSession, dialog: str, query: HistoryQuery)
     """Check access and find the ids that a query asks for. To be run on the scraper's loop."""
     chat, access = await grants.open_chat(session, dialog)
     source = await ends.make_source(session, chat, access, query.max_wait)
+    cached = await loop.read(coverage.load, chat.pk)
     low, high = await id_range(source, query.start, query.end)
     if query.after_id and query.reverse:
         low = max(low, query.after_id + 1)
     elif query.after_id:
         high = min(high, query.after_id - 1)
-    cached = [] if query.force_refresh else await loop.read(coverage.load, chat.pk)
-    return Range(source, low, high, intervals.clip(cached, low, high))
+    if query.force_refresh:
+        return Range(source, low, high, [], complete=low > high)
+    complete = intervals.covers(await loop.read(coverage.load, chat.pk), low, high)
+    return Range(source, low, high, intervals.clip(cached, low, high), complete)
 
 
 async def id_range(source: Source, start: int | None, end: int | None) -> tuple[int, int]:
@@ -155,7 +162,7 @@ async def _frames(found: Range, query: HistoryQuery) -> AsyncGenerator[bytes, No
     demand: Demand | None = None
     position, last = (found.high, found.low) if descending else (found.low, found.high)
     try:
-        if not intervals.covers(found.cached, found.low, found.high):
+        if not found.complete:
             demand = await loop.here(
                 fill.demand(
                     source.session,

@@ -7,7 +7,7 @@ same range joins one fill, whichever loop or thread they come from.
 import asyncio
 import contextvars
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -34,6 +34,39 @@ def start() -> asyncio.AbstractEventLoop:
 def _main(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     loop.run_forever()
+
+
+def stop(deadline_seconds: float = 5.0) -> None:
+    """Cancel what runs, end the thread and close the reader's connections. It can start again."""
+    global _loop, _thread
+    with _lock:
+        loop, thread = _loop, _thread
+        _loop = _thread = None
+    if loop is None or thread is None:
+        return
+    asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(deadline_seconds)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(deadline_seconds)
+    if not thread.is_alive():
+        loop.close()
+    for forget in _on_stop:
+        forget()
+    _reader.submit(connections.close_all).result(deadline_seconds)
+
+
+_on_stop: list[Callable[[], None]] = []
+
+
+def on_stop(forget: Callable[[], None]) -> None:
+    """Have `forget` called when the loop has stopped: what was bound to it is of no use."""
+    _on_stop.append(forget)
+
+
+async def _cancel_all() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def submit(work: Coroutine[Any, Any, T]) -> "Future[T]":
@@ -63,8 +96,3 @@ def _in_thread(function: Any, args: tuple[Any, ...]) -> Any:
 async def read(function: Any, *args: Any) -> Any:
     """Run a synchronous function that reads the database, on the one thread for that."""
     return await asyncio.get_running_loop().run_in_executor(_reader, _in_thread, function, args)
-
-
-def close_connections() -> None:
-    """Close the reading thread's connections."""
-    _reader.submit(connections.close_all).result(10)

@@ -7,6 +7,7 @@ import asyncio
 import time
 
 from engine import telegram
+from scraper import loop
 
 FIRST_DEPTH = 4
 MAX_DEPTH = 32
@@ -86,3 +87,6 @@ _paces: dict[int, Pace] = {}
 def pace_of(session_id: int) -> Pace:
     """Return the pace of a session: one for all that is read through it."""
     return _paces.setdefault(session_id, Pace(session_id))
+
+
+loop.on_stop(_paces.clear)
