@@ -113,6 +113,8 @@ else:
         **_database.get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
         # A hub that freezes in the middle of a transaction must not hold the others up.
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,
         "options": "-c idle_in_transaction_session_timeout=10s -c lock_timeout=15s",
     }
 
