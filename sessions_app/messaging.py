@@ -7,6 +7,7 @@ from engine import telegram
 from engine.methods import messages
 from engine.methods.shapes import ChatRef, SentDict
 from sessions_app.idempotency import RandomIds, send_once
+from sessions_app.messages.pacing import reserve
 from sessions_app.models import TelegramSession
 
 
@@ -28,10 +29,12 @@ def send_message(
 ) -> SentMessage:
     """Send a text; with a key, once for this user however often it is asked for.
 
-    Raises FloodWait, Forbidden, NotFound, BadRequest, Conflict (another body).
+    Raises FloodWait, Forbidden, NotFound, BadRequest, Conflict (another body), TooManyRequests
+    (the session's own pace).
     """
 
     def send(random_id: RandomIds) -> dict[str, Any]:
+        reserve(session.pk)
         sent = telegram.call(
             session.pk,
             messages.send_message,

@@ -203,6 +203,22 @@ class FloodDeadline(models.Model):
         return f"{self.session_id} {self.method}"
 
 
+class SendingLimit(models.Model):
+    """How fast and how much a session may send; what is null is as the settings say."""
+
+    session = models.OneToOneField(
+        TelegramSession, on_delete=models.CASCADE, related_name="sending_limit"
+    )
+    interval_seconds = models.FloatField(null=True, blank=True)
+    daily_cap = models.PositiveIntegerField(null=True, blank=True)
+    next_at = models.FloatField(default=0, help_text="Unix seconds", editable=False)
+    day = models.DateField(null=True, editable=False)
+    sent = models.PositiveIntegerField(default=0, help_text="on that day", editable=False)
+
+    def __str__(self) -> str:
+        return f"limits of {self.session_id}"
+
+
 class Node(models.Model):
     """The lease of one engine: it may use its sessions until `expires_at`, under `epoch`."""
 

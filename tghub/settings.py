@@ -125,6 +125,9 @@ TGHUB_ENCRYPTION_KEYS: list[str] = env.list("TGHUB_ENCRYPTION_KEYS", default=[])
     else []
 )
 
+# What a session may send, unless its own limits say otherwise; 0 is no limit.
+TGHUB_SEND_INTERVAL_SECONDS = env.float("TGHUB_SEND_INTERVAL_SECONDS", default=0.0)
+TGHUB_SEND_DAILY_CAP = env.int("TGHUB_SEND_DAILY_CAP", default=0)
 EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=7)
 TGHUB_WEBHOOK_ALLOW_NETS = env.list("TGHUB_WEBHOOK_ALLOW_NETS", default=[])
 REDIS_URL = env("REDIS_URL", default="")

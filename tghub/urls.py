@@ -14,6 +14,7 @@ urlpatterns = [
     # Before Django's admin: `POST /admin/restore-sessions` is one of the hub's own.
     path("", include("sessions_app.urls")),
     path("", include("sessions_app.stateless.urls")),
+    path("api/v3/", include("sessions_app.messages.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SwaggerView.as_view(url_name="schema"), name="docs"),
