@@ -135,6 +135,12 @@ class HubServer(Server):  # type: ignore[misc]
         answer in memory. A client that stalls for `STALL_SECONDS` is cut off.
         """
         kind = message.get("type")
+        if message.get("abort"):
+            # What was said of the answer's length is not true: only a lost connection says so.
+            channel = getattr(protocol, "channel", None)
+            if channel is not None and channel.transport is not None:
+                channel.transport.abortConnection()
+            return
         gate: Gate | None = getattr(protocol, "gate", None)
         live = protocol in self.connections and not self.connections[protocol].get("disconnected")
         if kind == "http.response.body" and live and getattr(protocol, "channel", None):
