@@ -1,6 +1,7 @@
 """A hub over a Telegram of this test's own. Models may be imported only inside."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,13 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.world import World
+
+
+@pytest.fixture(scope="session")
+def count() -> Callable[[int, int], int]:
+    """Choose how often to repeat: `count(small, full)`; `make prove` takes the full one."""
+    full = bool(os.environ.get("TGHUB_PROVE"))
+    return lambda small, many: many if full else small
 
 
 @pytest.fixture(autouse=True)
