@@ -130,6 +130,8 @@ TGHUB_SEND_INTERVAL_SECONDS = env.float("TGHUB_SEND_INTERVAL_SECONDS", default=0
 TGHUB_SEND_DAILY_CAP = env.int("TGHUB_SEND_DAILY_CAP", default=0)
 EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=7)
 TGHUB_WEBHOOK_ALLOW_NETS = env.list("TGHUB_WEBHOOK_ALLOW_NETS", default=[])
+# How many megabytes of files are kept; 0 is no limit.
+TGHUB_MEDIA_QUOTA_MB = env.int("TGHUB_MEDIA_QUOTA_MB", default=0)
 REDIS_URL = env("REDIS_URL", default="")
 
 # Django
@@ -218,6 +220,13 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Served from the packages themselves, so that no build step stands before the first start.
 WHITENOISE_USE_FINDERS = True
+
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # Finished files of Telegram, named by their ids: DATA_DIR/media.
+    "media": {"BACKEND": "scraper.storage.MediaStorage"},
+}
 
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": (
