@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
 
 import psutil
 import pytest
@@ -146,21 +147,32 @@ def test_two_owners_never_overlap(
 
 
 def test_many_sessions_are_restored(
-    hub: Hub, telegram: Sandbox, count: Callable[[int, int], int], record_property: Callable
+    hub: Hub,
+    telegram: Sandbox,
+    count: Callable[[int, int], int],
+    figure: Callable[[str], None],
 ) -> None:
     number = count(20, 200)
-    phones = add_users(telegram, number)
-    log_in_all(hub, telegram, phones)
+    log_in_all(hub, telegram, add_users(telegram, number))
     hub.kill()
+    before = len(hub.log())
     hub.start()
-    started = psutil.Process(hub.process.pid).memory_info().rss
-    slowest = 0.0
-    while connected(hub) < number:
+    process = psutil.Process(hub.process.pid)
+    at_start, slowest = process.memory_info().rss, 0.0
+    done = f"Session restoration complete: {number} sessions restored"
+    while done not in hub.log()[before:]:
         slowest = max(slowest, hub.get("/health").elapsed.total_seconds())
-    grown = psutil.Process(hub.process.pid).memory_info().rss - started
-    line = next(line for line in hub.log().splitlines() if "restoration complete" in line)
-    print(f"{number} sessions: {grown / 2**20:.0f} MiB, /health at most {slowest * 1000:.0f} ms")
-    print(line)
+    grown = process.memory_info().rss - at_start
+    log = hub.log()[before:].splitlines()
+    begun, ended = (
+        datetime.fromisoformat(next(line for line in log if words in line)[:23])
+        for words in ("Restoring sessions from database", done)
+    )
+    figure(
+        f"{number} sessions restored in {(ended - begun).total_seconds():.1f} s, "
+        f"{grown / 2**20:.0f} MiB, /health meanwhile at most {slowest * 1000:.0f} ms"
+    )
+    assert connected(hub) == number
     assert hub.get("/health").json()["active_sessions"] == number
 
 
