@@ -88,7 +88,7 @@ def build(scope: ChatScope, messages: list[MessageDict], account_id: int | None)
 def media_uuid(scope: ChatScope, message_id: int, file: FileDict) -> uuid.UUID:
     """Name a message's file, before and after it is stored; another file gets another name."""
     name = f"{scope.name}/{message_id}/{file['kind']}/{file['id']}"
-    return uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=8)
+    return uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=5)
 
 
 def unix_seconds(date: str | None) -> int | None:
