@@ -67,6 +67,10 @@ def require_ready(session: TelegramSession) -> None:
         raise Unauthorized(
             "Telegram has revoked this session; log in again.", code="session_expired"
         )
+    if session.state == SessionState.PAUSED:
+        raise Unauthorized(
+            "The session was exported; import it again to use it here.", code="session_paused"
+        )
     if not session.is_ready:
         raise Unauthorized("The session is not logged in.", code="session_not_logged_in")
 

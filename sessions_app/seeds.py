@@ -167,57 +167,77 @@ def read_scraper(path: Path) -> list[FoundSession]:
     return found
 
 
+def read_session_bytes(content: bytes, name: str) -> FoundSession:
+    """Return the session in a `.session` file that was sent; raises Unreadable."""
+    if not content.startswith(b"SQLite format 3\0"):
+        raise Unreadable("not a Telethon session file")
+    # A file that was written with a log beside it opens in memory only without one.
+    content = content[:18] + b"\x01\x01" + content[20:]
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        try:
+            database.deserialize(content)
+            database.row_factory = sqlite3.Row
+            database.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            return _from_database(database, name)
+        except (sqlite3.Error, LookupError, TypeError, ValueError, OverflowError) as exc:
+            raise Unreadable("not a Telethon session file") from exc
+
+
 def _from_file(file: Path) -> FoundSession:
     with open_readonly(file) as database:
-        tables = _tables(database)
-        if "sessions" not in tables:
-            raise Unreadable("not a Telethon session file")
-        row = database.execute("SELECT * FROM sessions").fetchone()
-        if row is None or not row["auth_key"]:
-            return FoundSession(file.stem, problem="not logged in")
-        key = bytes(row["auth_key"])
-        if len(key) != KEY_BYTES:
-            raise Unreadable("its auth key has not 256 bytes")
-        user: dict[str, Any] | None = None
-        entities: list[EntityRow] = []
-        if "entities" in tables:
-            rows = database.execute("SELECT * FROM entities LIMIT ?", (MAX_ENTITIES,))
-            for entity in rows:
-                if entity["id"] == 0:  # Telethon notes the own id as the hash of entity 0
-                    user = {"id": entity["hash"]}
-                    continue
-                entities.append(
-                    EntityRow(
-                        entity["id"],
-                        entity["hash"],
-                        entity["username"],
-                        None if entity["phone"] is None else str(entity["phone"]),
-                        entity["name"],
-                    )
+        return _from_database(database, file.stem)
+
+
+def _from_database(database: sqlite3.Connection, name: str) -> FoundSession:
+    tables = _tables(database)
+    if "sessions" not in tables:
+        raise Unreadable("not a Telethon session file")
+    row = database.execute("SELECT * FROM sessions").fetchone()
+    if row is None or not row["auth_key"]:
+        return FoundSession(name, problem="not logged in")
+    key = bytes(row["auth_key"])
+    if len(key) != KEY_BYTES:
+        raise Unreadable("its auth key has not 256 bytes")
+    user: dict[str, Any] | None = None
+    entities: list[EntityRow] = []
+    if "entities" in tables:
+        rows = database.execute("SELECT * FROM entities LIMIT ?", (MAX_ENTITIES,))
+        for entity in rows:
+            if entity["id"] == 0:  # Telethon notes the own id as the hash of entity 0
+                user = {"id": entity["hash"]}
+                continue
+            entities.append(
+                EntityRow(
+                    entity["id"],
+                    entity["hash"],
+                    entity["username"],
+                    None if entity["phone"] is None else str(entity["phone"]),
+                    entity["name"],
                 )
-        boxes: tuple[BoxState, ...] = ()
-        if "update_state" in tables:
-            boxes = tuple(
-                BoxState(
-                    chat_id=0 if state["id"] == 0 else _marked(state["id"]),
-                    pts=state["pts"],
-                    qts=state["qts"] if state["id"] == 0 else 0,
-                    date=state["date"] if state["id"] == 0 else 0,
-                    seq=state["seq"] if state["id"] == 0 else 0,
-                )
-                for state in database.execute("SELECT * FROM update_state")
-                if state["pts"]
             )
-        return FoundSession(
-            file.stem,
-            row["dc_id"],
-            row["server_address"] or "",
-            row["port"] or 0,
-            key,
-            _with_names(user, entities),
-            tuple(entities),
-            boxes,
+    boxes: tuple[BoxState, ...] = ()
+    if "update_state" in tables:
+        boxes = tuple(
+            BoxState(
+                chat_id=0 if state["id"] == 0 else _marked(state["id"]),
+                pts=state["pts"],
+                qts=state["qts"] if state["id"] == 0 else 0,
+                date=state["date"] if state["id"] == 0 else 0,
+                seq=state["seq"] if state["id"] == 0 else 0,
+            )
+            for state in database.execute("SELECT * FROM update_state")
+            if state["pts"]
         )
+    return FoundSession(
+        name,
+        row["dc_id"],
+        row["server_address"] or "",
+        row["port"] or 0,
+        key,
+        _with_names(user, entities),
+        tuple(entities),
+        boxes,
+    )
 
 
 def _marked(channel_id: int) -> int:

@@ -71,6 +71,8 @@ class OrmStore:
     def find_key(self, auth_key: bytes) -> int | None:
         return (
             models.TelegramSession.objects.filter(key_fingerprint=key_fingerprint(auth_key))
+            # What was exported is used from outside now.
+            .exclude(state=models.SessionState.PAUSED)
             .values_list("pk", flat=True)
             .first()
         )

@@ -4,6 +4,7 @@ from django.urls import path
 
 from core.health import health
 from sessions_app import views
+from sessions_app.moving.views import ExportView, ImportView
 
 urlpatterns = [
     path("", views.RootView.as_view(), name="root"),
@@ -15,6 +16,8 @@ urlpatterns = [
     path("login/cancel", views.LoginCancelView.as_view(), name="login-cancel"),
     path("logout", views.LogoutView.as_view(), name="logout"),
     path("sessions", views.SessionListView.as_view(), name="session-list"),
+    path("session/import", ImportView.as_view(), name="session-import"),
+    path("session/<str:session_id>/export", ExportView.as_view(), name="session-export"),
     path("session/<str:session_id>", views.SessionView.as_view(), name="session"),
     path(
         "session/<str:session_id>/status",

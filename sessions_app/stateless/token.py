@@ -62,7 +62,7 @@ def read(text: str) -> Token:
     Raises Unauthorized: `bad_session_string` for one that this hub's keys did not seal, that
     was changed, or is of another version; `session_string_expired` when its login has lapsed.
     """
-    token = _from_json(json.loads(_opened(text)))
+    token = _parsed(_opened(text))
     if token.login is not None and token.login.expires_at < time.time():
         raise Unauthorized("The login of this session string has lapsed.", code=EXPIRED)
     return token
@@ -137,8 +137,9 @@ def _to_json(token: Token) -> dict[str, Any]:
     return content
 
 
-def _from_json(content: dict[str, Any]) -> Token:
+def _parsed(document: bytes) -> Token:
     try:
+        content = json.loads(document)
         dc_id, host, port, auth_key = parse_string_session(content["session"])
         carried = Carried(
             api_id=content["api_id"],
@@ -151,7 +152,7 @@ def _from_json(content: dict[str, Any]) -> Token:
         )
         login = content.get("login")
         return Token(carried, None if login is None else Login(**login))
-    except (KeyError, TypeError, Unreadable):
+    except (KeyError, TypeError, ValueError, Unreadable):
         raise _bad() from None
 
 
