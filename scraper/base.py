@@ -3,17 +3,31 @@
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.callers import Caller, caller_of, client_ip
 from accounts.models import Scope, record
 from core.errors import Unauthorized
 from core.validation import is_session_name
+from engine import telegram
+from engine.methods import sessions as session_methods
+from sessions_app.authorization import note_account
 from sessions_app.lookup import require_ready, visible_sessions
 from sessions_app.models import TelegramSession
 from sessions_app.schema import USER, responses
 
-__all__ = ["HEADER", "SESSION", "USER", "CallerView", "SessionView", "own_session", "responses"]
+__all__ = [
+    "HEADER",
+    "SESSION",
+    "USER",
+    "CallerView",
+    "SessionView",
+    "own_session",
+    "query_of",
+    "refusals",
+    "responses",
+]
 
 HEADER = "X-Telegram-Username"
 SESSION = [
@@ -43,6 +57,10 @@ def own_session(caller: Caller, name: str | None, username: str | None = None) -
             "User not authenticated: there is no such session.", code="session_not_found"
         )
     require_ready(session)
+    if session.account is None:
+        # It was imported, and nobody has asked yet whose it is.
+        note_account(session, telegram.call(session.pk, session_methods.get_me))
+        session.refresh_from_db()
     return session
 
 
@@ -52,6 +70,20 @@ def header_text(value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
+
+
+def refusals(*errors: int) -> dict[Any, Any]:
+    """Return the error `responses` of an operation whose answer is not JSON."""
+    return {status: shape for status, shape in responses(None, *errors).items() if status != 200}
+
+
+def query_of(request: Request, *lists: str) -> dict[str, Any]:
+    """Return the query parameters as a plain dict: the last of each, all of those in `lists`.
+
+    Serializers take a QueryDict for a form, in which a box that is not ticked is false.
+    """
+    given: dict[str, Any] = dict(request.query_params.items())
+    return given | {name: request.query_params.getlist(name) for name in lists if name in given}
 
 
 class CallerView(APIView):

@@ -47,13 +47,19 @@ _guard = threading.Lock()
 _reading: dict[int, threading.Lock] = {}
 
 
+def account_of(session: TelegramSession) -> int:
+    """Return the number of the account that a session is logged in as."""
+    assert session.account_id is not None, "a session that is logged in has an account"
+    return int(session.account_id)
+
+
 def ensure_fresh(session: TelegramSession, *, refresh: bool = False) -> None:
     """See to it that the rows of the session's account are current; raises EngineError.
 
     Telegram is asked for the whole list when there is none, it is old or `refresh` says so,
     else only for what is stale.
     """
-    account_id = _account(session)
+    account_id = account_of(session)
     asked_at = timezone.now()
     with _lock_of(account_id):
         known = DialogList.objects.filter(account_id=account_id).first()
@@ -69,7 +75,9 @@ def ensure_fresh(session: TelegramSession, *, refresh: bool = False) -> None:
 def list_dialogs(session: TelegramSession) -> list[DialogDict]:
     """Return all dialogs of the session's account with their `extra`, newest message first."""
     ensure_fresh(session)
-    rows = Dialog.objects.filter(account_id=session.account_id).order_by("-last_message_date", "pk")
+    rows = Dialog.objects.filter(account_id=account_of(session)).order_by(
+        "-last_message_date", "pk"
+    )
     return [to_dict(row) for row in rows]
 
 
@@ -157,11 +165,6 @@ def top_message_id(row: Dialog) -> int:
 def unix_seconds(date: str | None) -> int | None:
     moment = parse_moment(date) if date else None
     return None if moment is None else int(moment.timestamp())
-
-
-def _account(session: TelegramSession) -> int:
-    assert session.account_id is not None, "a session that is logged in has an account"
-    return int(session.account_id)
 
 
 def _lock_of(account_id: int) -> threading.Lock:

@@ -86,7 +86,7 @@ def search_dialogs(session: TelegramSession, query: DialogQuery) -> FoundDialogs
 
 
 def _rows(session: TelegramSession, query: DialogQuery) -> list[Dialog]:
-    rows = Dialog.objects.filter(account_id=session.account_id)
+    rows = Dialog.objects.filter(account_id=dialog_cache.account_of(session))
     if query.type:
         rows = rows.filter(type__in=query.type)
     if query.is_archived is not None:
@@ -96,7 +96,7 @@ def _rows(session: TelegramSession, query: DialogQuery) -> list[Dialog]:
 
 def _counts(session: TelegramSession) -> dict[int, int]:
     """Return the sizes of private chats and basic groups, as told with a page of history."""
-    chats = Chat.objects.filter(account_id=session.account_id, count__isnull=False)
+    chats = Chat.objects.filter(account_id=dialog_cache.account_of(session), count__isnull=False)
     return {peer_id: count for peer_id, count in chats.values_list("peer_id", "count") if count}
 
 

@@ -24,14 +24,15 @@ WRITE_SECONDS = 60.0
 
 def list_folders(session: TelegramSession, *, refresh: bool = False) -> list[FolderDict]:
     """Return the folders with their rules, `All Chats` first; raises EngineError."""
-    known = DialogList.objects.filter(account_id=session.account_id).first()
+    account_id = dialog_cache.account_of(session)
+    known = DialogList.objects.filter(account_id=account_id).first()
     read_at = known.folders_at if known is not None else None
     if not refresh and read_at is not None and read_at > timezone.now() - MAX_AGE:
-        rows = FolderRow.objects.filter(account_id=session.account_id).order_by("position")
+        rows = FolderRow.objects.filter(account_id=account_id).order_by("position")
         return [json.loads(row.document) for row in rows]
-    writer.submit(lambda: _begin(session)).result(WRITE_SECONDS)
+    writer.submit(lambda: _begin(account_id)).result(WRITE_SECONDS)
     found = telegram.call(session.pk, methods.list_folders)
-    writer.submit(lambda: _store(session, found)).result(WRITE_SECONDS)
+    writer.submit(lambda: _store(account_id, found)).result(WRITE_SECONDS)
     return found
 
 
@@ -68,22 +69,22 @@ def find(session: TelegramSession, name: str, *, refresh: bool = False) -> Folde
     raise NotFound("There is no such folder.", code="folder_not_found")
 
 
-def _begin(session: TelegramSession) -> None:
+def _begin(account_id: int) -> None:
     """From here on an update that tells of a change clears the date."""
     DialogList.objects.update_or_create(
-        account_id=session.account_id, defaults={"folders_at": timezone.now() - MAX_AGE}
+        account_id=account_id, defaults={"folders_at": timezone.now() - MAX_AGE}
     )
 
 
-def _store(session: TelegramSession, found: list[FolderDict]) -> None:
-    DialogList.objects.filter(account_id=session.account_id, folders_at__isnull=False).update(
+def _store(account_id: int, found: list[FolderDict]) -> None:
+    DialogList.objects.filter(account_id=account_id, folders_at__isnull=False).update(
         folders_at=timezone.now()
     )
-    FolderRow.objects.filter(account_id=session.account_id).delete()
+    FolderRow.objects.filter(account_id=account_id).delete()
     FolderRow.objects.bulk_create(
         [
             FolderRow(
-                account_id=session.account_id,
+                account_id=account_id,
                 folder_id=folder["id"],
                 position=position,
                 title=plain(folder["title"]),

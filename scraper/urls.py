@@ -1,0 +1,29 @@
+"""URLs of `/api/v3`, and the skill file for agents."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from scraper import views, views_qr
+
+api: list[URLPattern | URLResolver] = [
+    path("auth/qr", views_qr.QrStartView.as_view(), name="qr-start"),
+    # Before the token alone, which has no dot.
+    path("auth/qr/<str:token>.svg", views_qr.QrSvgView.as_view(), name="qr-svg"),
+    path("auth/qr/<str:token>.png", views_qr.QrPngView.as_view(), name="qr-png"),
+    path("auth/qr/<str:token>", views_qr.QrLoginView.as_view(), name="qr-login"),
+    path("auth/qr/<str:token>/2fa", views_qr.QrPasswordView.as_view(), name="qr-password"),
+    path("search/dialogs", views.DialogSearchView.as_view(), name="search-dialogs"),
+    path("search/messages", views.MessageSearchView.as_view(), name="search-messages"),
+    path(
+        "search/messages/<path:dialog_id>",
+        views.DialogMessageSearchView.as_view(),
+        name="search-dialog-messages",
+    ),
+    path("folders", views.FolderListView.as_view(), name="folders"),
+    path("settings", views.SettingsView.as_view(), name="settings"),
+    path("settings.yaml", views.SettingsFileView.as_view(), name="settings-file"),
+]
+
+urlpatterns = [
+    path("api/v3/", include(api)),
+    path("skill.md", views.skill_file, name="skill"),
+]
