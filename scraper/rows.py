@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import json
-from engine.methods.shapes import FileDict, MediaDict, MessageDict
+from engine.methods.shapes import FileDict, MediaDict, MessageDict, without_login_code
 from scraper.models import MESSAGE_KEY_BITS
 
 MESSAGE_COLUMNS = (
@@ -125,7 +125,7 @@ def plain(text: str) -> str:
 
 
 def _add(rows: Rows, scope: ChatScope, message: MessageDict, account_id: int | None) -> None:
-    shown: dict[str, Any] = dict(message)
+    shown: dict[str, Any] = dict(without_login_code(message))
     extra = shown.pop("extra", None) or {}
     private = shown.pop("private", None)
     views = shown.pop("views", None)
