@@ -502,7 +502,7 @@ def with_private(message: MessageDict) -> MessageDict:
 SERVICE_NOTIFICATIONS = 777000
 """The user that Telegram's own messages come from, login codes among them."""
 
-_LOGIN_CODE = re.compile(r"(?<!\d)\d{5,7}(?!\d)|(?<=code/)\w+")
+_LOGIN_CODE = re.compile(r"(?<!\d)\d{5,7}(?!\d)")
 
 
 def without_login_code(message: MessageDict) -> MessageDict:
