@@ -20,7 +20,7 @@ from typing import Any
 
 from core.errors import ApiError, TooLarge, Unavailable
 from engine import methods, telegram
-from engine.errors import EngineError
+from engine.errors import EngineError, FloodWait
 from engine.errors import Unavailable as EngineUnavailable
 from scraper import loop, shelf, storage
 from scraper.media import Source
@@ -39,6 +39,8 @@ MAX_FETCHES = 2
 PARALLEL = 16
 PARALLEL_IN_ALL = 48
 RETRIES = 4
+PATIENCE_SECONDS = 10
+"""How long Telegram may ask for a pause before those who wait are told."""
 RETRY_SECONDS = 0.5
 TIMEOUT_SECONDS = 60.0
 
@@ -280,7 +282,7 @@ class Download:
         quiet = self.background and not self._readers
         if quiet:
             parallel = 1 if telegram.waited_for(source.session_id) else min(4, parallel)
-        verbs = telegram.using(timeout_seconds=TIMEOUT_SECONDS, flood="wait", background=quiet)
+        verbs = telegram.using(timeout_seconds=TIMEOUT_SECONDS, background=quiet)
         return verbs.stream(
             source.session_id,
             methods.media.read_file,
@@ -295,6 +297,8 @@ class Download:
         self._failures += 1
         if len(self.sources) > 1 and self._failures <= RETRIES:
             self.sources.append(self.sources.pop(0))
+        elif isinstance(error, FloodWait) and (error.seconds or 0) <= PATIENCE_SECONDS:
+            await asyncio.sleep(error.seconds or 1)
         elif isinstance(error, EngineUnavailable) and self._failures <= RETRIES:
             await asyncio.sleep(RETRY_SECONDS * 2 ** (self._failures - 1))
         else:

@@ -66,3 +66,11 @@ def rig(node: Any, sandbox: Sandbox) -> Any:
     from scraper.tests.rig import Rig
 
     return Rig(sandbox)
+
+
+@pytest.fixture
+def scene(rig: Any) -> Any:
+    """Ann reads a channel in which files are posted (`scraper.tests.web.Scene`)."""
+    from scraper.tests.web import Scene
+
+    return Scene(rig)
