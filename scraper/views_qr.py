@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import qrcode
+import qrcode.image.pure
 import qrcode.image.svg
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -146,7 +147,7 @@ class QrPngView(_QrImageView):
 
     def draw(self, text: str) -> bytes:
         image = io.BytesIO()
-        qrcode.make(text).save(image, "PNG")
+        qrcode.make(text, image_factory=qrcode.image.pure.PyPNGImage).save(image)
         return image.getvalue()
 
     @extend_schema(
