@@ -6,9 +6,11 @@ class ScraperConfig(AppConfig):
     verbose_name = "Scraper"
 
     def ready(self) -> None:
-        from scraper import dialog_updates, handlers, qr
+        from scraper import background, dialog_updates, handlers, job_runner, qr
         from sessions_app.chores import register_chore
 
         handlers.register()
+        background.register()
         dialog_updates.register()
         register_chore(qr.settle_all)
+        register_chore(job_runner.adopt)

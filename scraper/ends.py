@@ -68,10 +68,10 @@ async def id_before(source: Source, date: int) -> int:
 
     Known from the cache, or asked of Telegram once. To be called on the loop.
     """
-    known = await loop.read(_cached_id_before, source, date)
+    known, cached = await loop.read(_cached_id_before, source, date)
     if known is not None:
         return int(known)
-    return await _once((source.chat.pk, date), lambda: _ask_id_before(source, date))
+    return await _once((source.chat.pk, date), lambda: _ask_id_before(source, date, cached))
 
 
 async def _once(key: tuple[int, object], ask: Callable[[], Awaitable[int]]) -> int:
@@ -110,12 +110,14 @@ async def _ask_newest(source: Source) -> int:
     return end or top
 
 
-async def _ask_id_before(source: Source, date: int) -> int:
+async def _ask_id_before(source: Source, date: int, cached: int) -> int:
+    """Ask for a message between `cached`, which is one before the date, and the date."""
     asked_at = time.time()
-    page = await _read(source, limit=1, offset_date=max(date, 1))
-    found = page["newest_id"] or 0
-    if found:
-        await _save(source, page, found, found, None)
+    page = await _read(source, limit=1, offset_date=max(date, 1), min_id=cached)
+    newest = page["newest_id"]
+    if newest is not None:
+        await _save(source, page, newest, newest, None)
+    found = newest or cached
     past = date < asked_at - PAST_SECONDS
     if past and (found or source.access.min_id <= 1):
         job = writer.submit(
@@ -165,11 +167,14 @@ async def _save(
     fill.note_covered(source.scope.pk, low, high)
 
 
-def _cached_id_before(source: Source, date: int) -> int | None:
-    """Return what the cache knows for sure: the message before lies beside the one after."""
+def _cached_id_before(source: Source, date: int) -> tuple[int | None, int]:
+    """Return what the cache knows for sure, and the newest id before the date that it has.
+
+    It is sure when the message before the date lies beside the one after it.
+    """
     point = DatePoint.objects.filter(chat=source.chat, date=date).first()
     if point is not None:
-        return point.message_id
+        return point.message_id, point.message_id
     dated = Message.objects.filter(chat=source.chat)
     before = (
         dated.filter(date__lt=date).order_by("-date", "-id").values_list("message_id", flat=True)
@@ -178,8 +183,8 @@ def _cached_id_before(source: Source, date: int) -> int | None:
         dated.filter(date__gte=date).order_by("date", "id").values_list("message_id", flat=True)
     ).first()
     if after is None:
-        return None
+        return None, before or 0
     low = before if before is not None else max(source.access.min_id, 1)
     if low > after or not intervals.covers(coverage.load(source.chat.pk), low, after):
-        return None
-    return before or 0
+        return None, before if before is not None and before < after else 0
+    return before or 0, before or 0

@@ -11,13 +11,14 @@ ids are one call.
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import ApiError
 from engine import methods, telegram
 from engine.errors import EngineError, FloodWait, TooManyCalls
-from engine.methods.shapes import PageDict
-from scraper import coverage, grants, intervals, loop, store
+from engine.methods.shapes import MessageDict, PageDict
+from scraper import coverage, grants, intervals, loop, runtime_settings, store
 from scraper.intervals import Interval
 from scraper.models import Chat
 from scraper.pace import Pace, pace_of
@@ -41,8 +42,8 @@ DENSE = 0.6
 class Demand:
     """Ids that somebody needs, in the order in which they are needed.
 
-    `max_wait` is for how long a pause of Telegram's is sat out. `messages` and `with_media`
-    count what was read for this demand.
+    `max_wait` is for how long a pause of Telegram's is sat out. `messages` counts what was read
+    for this demand, `unreadable` names those whose schema is not ours.
     """
 
     fill: "Fill"
@@ -55,8 +56,7 @@ class Demand:
     issued: list[int] = field(default_factory=list)
     error: Exception | None = None
     messages: int = 0
-    with_media: int = 0
-    closed: bool = False
+    unreadable: list[int] = field(default_factory=list)
 
     async def reach(self, position: int) -> int:
         """Return how far from `position` on everything is there; waits until something is.
@@ -76,7 +76,6 @@ class Demand:
 
     def close(self) -> None:
         """Say that nothing more is needed; the last one to go stops the fill."""
-        self.closed = True
         self.fill.leave(self)
 
     @property
@@ -205,12 +204,16 @@ class Fill:
     def _touches_flight(self, low: int, high: int) -> bool:
         return any(end == low - 1 or start == high + 1 for start, end in self._in_flight)
 
+    def _page_size(self) -> int:
+        return min(PAGE, runtime_settings.current().telegram_batch_size)
+
     def _width(self) -> int | None:
         """Return how many ids one page holds, None where ids say nothing about that."""
         if not self.chat.is_shared:
             return None
         density = self._seen_messages / self._seen_ids
-        return PAGE if density >= DENSE else int(0.85 * PAGE / density)
+        size = self._page_size()
+        return size if density >= DENSE else int(0.85 * size / density)
 
     def _begin(self, demand: Demand, window: Interval, pace: Pace) -> None:
         self._in_flight.append(window)
@@ -243,16 +246,22 @@ class Fill:
             self._failures = 0
             self.covered = intervals.add(self.covered, *covered)
             self._learn(window, covered, page)
-            demand.messages += len(page["messages"])
-            demand.with_media += sum(
-                1 for m in page["messages"] if m["media"] and m["media"].get("file")
-            )
+            self._count(demand, page["messages"])
         finally:
             self._in_flight.remove(window)
             self._tell()
 
+    def _count(self, demand: Demand, messages: list[MessageDict]) -> None:
+        demand.messages += len(messages)
+        for message in messages:
+            if "raw" in message.get("extra", {}):
+                demand.unreadable.append(message["message_id"])
+        for listener in _listeners:
+            listener(demand.session, self.scope, messages)
+
     async def _read(self, demand: Demand, window: Interval) -> PageDict:
         low, high = window
+        size = self._page_size()
         ask = telegram.using(timeout_seconds=CALL_SECONDS, background=True)
         # Upwards, a page of the messages just above `low` is the one that ends 100 newer.
         return await ask.acall(
@@ -260,8 +269,8 @@ class Fill:
             methods.history.read_page,
             chat_id=self.scope.peer_id,
             offset_id=high + 1 if demand.descending else low,
-            add_offset=0 if demand.descending else -PAGE,
-            limit=PAGE,
+            add_offset=0 if demand.descending else -size,
+            limit=size,
             min_id=low - 1,
             max_id=0 if demand.descending else high + 1,
         )
@@ -323,6 +332,17 @@ def _covered(page: PageDict, window: Interval, descending: bool) -> Interval:
     return (max(low, oldest), high) if descending else (low, min(high, newest))
 
 
+PageListener = Callable[[TelegramSession, ChatScope, list[MessageDict]], None]
+
+_listeners: list[PageListener] = []
+
+
+def on_page(listener: PageListener) -> None:
+    """Have `listener` told of each page that was stored. It runs on the scraper's loop: hurry."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
 _fills: dict[int, Fill] = {}
 _opening: dict[int, asyncio.Lock] = {}
 
@@ -337,16 +357,18 @@ async def demand(
     refresh: bool = False,
     max_wait: float = 60.0,
     scope: ChatScope | None = None,
+    done: Sequence[Interval] = (),
 ) -> Demand:
     """Need the ids `low` to `high` of a chat; close the demand when they are no more needed.
 
-    `refresh` reads them again whatever is cached, and marks what is gone. To be called on the
-    scraper's loop (`loop.here`).
+    `refresh` reads them again whatever is cached, but for `done`, and marks what is gone. To be
+    called on the scraper's loop (`loop.here`).
     """
     scope = scope or await loop.read(store.scope_of, chat)
     assert scope is not None
     if refresh:
         fill = Fill(chat, scope, refresh=True)
+        fill.covered = intervals.normalize(done)
     else:
         async with _opening.setdefault(chat.pk, asyncio.Lock()):
             known = _fills.get(chat.pk)

@@ -420,6 +420,7 @@ class Job(models.Model):
     flood_until = models.FloatField(null=True, help_text="Unix seconds")
     code = models.CharField(max_length=64, blank=True)
     detail = models.CharField(max_length=300, blank=True)
+    status = models.PositiveSmallIntegerField(default=0, help_text="HTTP's, of what it failed by")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

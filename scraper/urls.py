@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from scraper import views, views_qr
+from scraper import views, views_qr, views_sync
 
 api: list[URLPattern | URLResolver] = [
     path("auth/qr", views_qr.QrStartView.as_view(), name="qr-start"),
@@ -20,6 +20,13 @@ api: list[URLPattern | URLResolver] = [
     ),
     path("folders", views.FolderListView.as_view(), name="folders"),
     path("settings", views.SettingsView.as_view(), name="settings"),
+    path("sync/<path:dialog_id>", views_sync.SyncView.as_view(), name="sync"),
+    path("coverage/<path:dialog_id>", views_sync.CoverageView.as_view(), name="coverage"),
+    path("jobs", views_sync.JobListView.as_view(), name="jobs"),
+    path("jobs/<int:job_id>", views_sync.JobView.as_view(), name="job"),
+    path("jobs/<int:job_id>/pause", views_sync.JobPauseView.as_view(), name="job-pause"),
+    path("jobs/<int:job_id>/resume", views_sync.JobResumeView.as_view(), name="job-resume"),
+    path("jobs/<int:job_id>/cancel", views_sync.JobCancelView.as_view(), name="job-cancel"),
     path("settings.yaml", views.SettingsFileView.as_view(), name="settings-file"),
 ]
 

@@ -1,0 +1,124 @@
+"""Jobs: what they bring, pausing, resuming, floods, and the routes over them."""
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from scraper.models import Job, JobState
+from scraper.tests.test_history import channel
+from sessions_app.tests.helpers import make_client, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def client_of(owner: str, name: str) -> APIClient:
+    client = make_client(make_user(owner))
+    client.defaults["HTTP_X_TELEGRAM_USERNAME"] = name
+    return client
+
+
+@pytest.fixture
+def ann(rig: Any) -> Any:
+    return rig.person()
+
+
+@pytest.fixture
+def client(rig: Any, ann: Any) -> APIClient:
+    rig.log_in(ann, "ann")
+    return client_of("alice", "ann")
+
+
+def test_sync_works(rig: Any, ann: Any, client: APIClient) -> None:
+    chat = channel(rig, ann, 250)
+    answer = client.post(f"/api/v3/sync/{chat.peer}")
+    assert answer.status_code == 200, answer.content
+    assert answer.json() == {
+        "dialog_id": chat.peer,
+        "messages_downloaded": 251,
+        "messages_with_media": 0,
+        "media_downloaded": 0,
+        "media_skipped": 0,
+    }
+    asked = len(rig.pages())
+    assert client.post(f"/api/v3/sync/{chat.peer}").json()["messages_downloaded"] == 0
+    assert len(rig.pages()) == asked
+    report = client.get(f"/api/v3/coverage/{chat.peer}").json()
+    assert report["is_complete"] and report["is_live"] and report["messages"] == 251
+    assert report["holes"] == [] and len(report["intervals"]) == 1
+
+
+def test_sync_of_an_unknown_dialog(client: APIClient) -> None:
+    answer = client.post("/api/v3/sync/-1001234567890")
+    assert answer.status_code == 404, answer.content
+    assert client.get("/api/v3/coverage/-1001234567890").status_code == 404
+
+
+def test_a_long_sync_goes_on_as_a_job(rig: Any, ann: Any, client: APIClient) -> None:
+    chat = channel(rig, ann, 250)
+    rig.sandbox.faults.flood("messages.getHistory", 2)
+    answer = client.post(f"/api/v3/sync/{chat.peer}?max_wait=0.2")
+    assert answer.status_code == 202, answer.content
+    number = answer.json()["job_id"]
+    assert client.get(f"/api/v3/jobs/{number}").json()["state"] in ("waiting", "running")
+    rig.wait_until(lambda: client.get(f"/api/v3/jobs/{number}").json()["state"] == "done")
+    job = client.get(f"/api/v3/jobs/{number}").json()
+    assert job["progress"] == 1.0 and job["messages_downloaded"] == 251
+
+
+def test_pause_resume_cancel(rig: Any, ann: Any, client: APIClient) -> None:
+    chat = channel(rig, ann, 3000)
+    rig.sandbox.faults.latency(0.3, method="messages.getHistory")
+    made = client.post("/api/v3/jobs", {"dialog_id": str(chat.peer)}, format="json")
+    assert made.status_code == 201, made.content
+    path = f"/api/v3/jobs/{made.json()['id']}"
+    rig.wait_until(lambda: client.get(f"/api/v3/coverage/{chat.peer}").json()["messages"] > 200)
+    paused = client.post(f"{path}/pause").json()
+    assert paused["state"] == "paused" and 0 < paused["messages_downloaded"] < 3001
+    rig.sandbox.faults.clear()
+    assert client.post(f"{path}/resume").json()["state"] in ("queued", "running", "done")
+    rig.wait_until(lambda: client.get(path).json()["state"] == "done")
+    assert client.post(f"{path}/cancel").status_code == 409
+    assert len(rig.read(Job.objects.get().session, chat.peer).ids) == 3001
+    # What was read before the pause was not read again, pages in flight apart.
+    assert len(rig.pages()) <= 31 + 32
+    listed = client.get("/api/v3/jobs?state=done").json()
+    assert [job["id"] for job in listed["jobs"]] == [made.json()["id"]]
+
+
+def test_a_job_of_a_dead_process_goes_on(rig: Any, ann: Any, client: APIClient) -> None:
+    from scraper import job_runner
+
+    chat = channel(rig, ann, 100)
+    session = Job.session.get_queryset().get()
+    job = Job.objects.create(
+        session=session,
+        user=session.owner,
+        account=session.account,
+        dialog=str(chat.peer),
+        state=JobState.RUNNING,
+        process="gone.1.1.1",
+    )
+    job_runner.adopt()
+    rig.wait_until(lambda: Job.objects.get(pk=job.pk).state == JobState.DONE)
+    assert Job.objects.get(pk=job.pk).messages_downloaded == 101
+
+
+def test_others_jobs_do_not_exist(rig: Any, ann: Any, client: APIClient) -> None:
+    chat = channel(rig, ann, 5)
+    number = client.post("/api/v3/jobs", {"dialog_id": str(chat.peer)}, format="json").json()["id"]
+    rig.log_in(rig.person("Bob"), "bob", "bob")
+    bob = client_of("bob", "bob")
+    assert bob.get(f"/api/v3/jobs/{number}").status_code == 404
+    assert bob.get("/api/v3/jobs").json()["total"] == 0
+    assert bob.get(f"/api/v3/coverage/{chat.peer}").status_code == 404
+
+
+def test_refusals(client: APIClient) -> None:
+    assert (
+        client.post("/api/v3/sync/x?start_date=2025-02-01&end_date=2025-01-01").status_code == 400
+    )
+    assert client.post("/api/v3/jobs", {}, format="json").status_code == 400
+    assert client.get("/api/v3/jobs/999").status_code == 404
+    client.credentials()
+    assert client.get("/api/v3/jobs").status_code == 401
