@@ -56,11 +56,11 @@ async def members_sent(key: CursorKey) -> set[int]:
     return await _ordered(find)
 
 
-async def move(moves: Iterable[tuple[CursorKey, list[int]]]) -> None:
-    """Note what was confirmed: ids of messages or of members, by what the cursor counts."""
+def move(moves: Iterable[tuple[CursorKey, list[int]]]) -> None:
+    """Have noted what was confirmed: ids of messages or of members, by what the cursor counts."""
     todo = [(key, ids) for key, ids in moves if ids]
     if todo:
-        await _ordered(lambda: _move(todo))
+        writer.submit(lambda: _move(todo))
 
 
 def _move(moves: list[tuple[CursorKey, list[int]]]) -> None:
@@ -99,13 +99,10 @@ def register() -> None:
 
 def forget_account(purge: Purge) -> None:
     """Another account under the same name is told everything anew."""
-    if purge.account_id is None:
+    owners = TelegramSession.objects.filter(pk=purge.session_id)
+    owner_id = owners.values_list("owner_id", flat=True).first()
+    if purge.account_id is None or owner_id is None:
         return
-    owner_id = (
-        TelegramSession.objects.filter(pk=purge.session_id)
-        .values_list("owner_id", flat=True)
-        .first()
-    )
     others = TelegramSession.objects.filter(owner_id=owner_id, account_id=purge.account_id).exclude(
         pk=purge.session_id
     )

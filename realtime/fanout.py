@@ -1,0 +1,238 @@
+"""One reader of the event log per process, and everybody who listens to it.
+
+The log is read once for all of them. Who is behind (new, slow, or resuming) reads the log on
+their own until they have caught up; so nobody misses an event, and nobody holds up another.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from core import events
+from realtime import eventlog
+from realtime.eventlog import Access, Filter, LogEvent, Page
+from realtime.threads import read_log
+
+logger = logging.getLogger(__name__)
+
+QUEUE_EVENTS = 1000
+PAGE_EVENTS = 500
+# What other processes append is noticed by Redis' word, and at the latest after this.
+POLL_SECONDS = 1.0
+FORGET_NAMES_SECONDS = 30.0
+RETRY_SECONDS = 1.0
+GROUP = "tghub.events"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What comes next for a feed: `next` is the cursor after it.
+
+    `reset` says that events after the cursor are gone; `oldest` is the first that is kept, and
+    the feed goes on with it.
+    """
+
+    events: list[LogEvent]
+    next: int
+    oldest: int = 0
+    reset: bool = False
+
+
+class Feed:
+    """The events that one client is told, in order, from a cursor on. Close it at the end."""
+
+    def __init__(self, fanout: "Fanout", access: Access, wanted: Filter, cursor: int) -> None:
+        self.access = access
+        self.cursor = cursor
+        self._fanout = fanout
+        self._wanted = wanted
+        self._queue: deque[LogEvent] = deque()
+        self._seen = cursor
+        self.live = False
+        self._news = asyncio.Event()
+
+    async def next(self, limit: int = PAGE_EVENTS) -> Batch:
+        """Wait for the next events, at most `limit`; cancelling it loses none.
+
+        Raises DatabaseError.
+        """
+        while True:
+            if self.live or self._catch_up():
+                if self._queue:
+                    return self._take(limit)
+                self.cursor = max(self.cursor, self._seen)
+                self._news.clear()
+                await self._news.wait()
+                continue
+            batch = await self.read(limit)
+            if batch.reset or batch.events:
+                return batch
+
+    async def read(self, limit: int = PAGE_EVENTS) -> Batch:
+        """Return what the log holds now, at most `limit`; for a feed that was not waited for."""
+        page = await eventlog.read_page(self.cursor, self.access, self._wanted, limit)
+        if page.reset:
+            self.cursor = page.oldest - 1
+            return Batch([], self.cursor, page.oldest, reset=True)
+        self.cursor = page.next
+        return Batch(page.events, page.next)
+
+    def _take(self, limit: int) -> Batch:
+        found = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
+        self.cursor = found[-1].id if self._queue else max(found[-1].id, self._seen)
+        return Batch(found, self.cursor)
+
+    def _catch_up(self) -> bool:
+        """Go on with what is distributed, when nothing lies between."""
+        if self.cursor < self._fanout.cursor:
+            return False
+        self.live, self._seen = True, self.cursor
+        return True
+
+    def push(self, page: Page) -> None:
+        """Take what was read for everybody; called by the fan-out."""
+        if not self.live or page.next <= self._seen:
+            return
+        for event in page.events:
+            if (
+                event.id > self._seen
+                and self._wanted.matches(event)
+                and self.access.allows(event.owner_id, event.session_id)
+            ):
+                self._queue.append(event)
+        self._seen = page.next
+        if page.reset or len(self._queue) > QUEUE_EVENTS:
+            # Too slow: the log keeps what the queue need not.
+            self._queue.clear()
+            self.live = False
+        if self._queue or not self.live:
+            self._news.set()
+
+    def close(self) -> None:
+        self._fanout.leave(self)
+
+
+class Fanout:
+    """Reads the log for the feeds of one event loop; runs from the first feed on."""
+
+    def __init__(self) -> None:
+        self.cursor = 0
+        self._feeds: set[Feed] = set()
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._started: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._announcing = False
+        self._stop_listening = events.on_append(self._appended)
+        if settings.REDIS_URL:
+            self._tasks.append(asyncio.create_task(self._listen()))
+
+    async def join(self, access: Access, wanted: Filter, since: int | None = None) -> Feed:
+        """Return a feed of what comes after `since`, or from now on."""
+        if self._started is None:
+            self._started = asyncio.create_task(self._start())
+        await asyncio.shield(self._started)
+        if since is None:
+            since = await eventlog.newest()
+        feed = Feed(self, access, wanted, since)
+        self._feeds.add(feed)
+        # There may be news that nobody was there to be told of.
+        self._news.set()
+        return feed
+
+    def leave(self, feed: Feed) -> None:
+        self._feeds.discard(feed)
+
+    async def _start(self) -> None:
+        self.cursor = await eventlog.newest()
+        self._tasks.append(asyncio.create_task(self._pump()))
+        self._tasks.append(asyncio.create_task(self._forget_names()))
+
+    def _appended(self, last: int) -> None:
+        """Hear of a commit, on the thread that wrote."""
+        with contextlib.suppress(RuntimeError):  # The loop has ended.
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._news.set()
+        if settings.REDIS_URL and not self._announcing:
+            self._announcing = True
+            self._tasks.append(task := asyncio.create_task(self._announce()))
+            task.add_done_callback(self._tasks.remove)
+
+    async def _announce(self) -> None:
+        """Wake the readers of other processes; many commits make one call."""
+        self._announcing = False
+        try:
+            await get_channel_layer().group_send(GROUP, {"type": "events"})
+        except Exception as error:
+            logger.info("Other processes notice events later: %s", type(error).__name__)
+
+    async def _listen(self) -> None:
+        """Hear of commits of other processes."""
+        while True:
+            try:
+                layer = get_channel_layer()
+                channel = await layer.new_channel()
+                await layer.group_add(GROUP, channel)
+                while True:
+                    await layer.receive(channel)
+                    self._news.set()
+            except Exception as error:
+                logger.info("Redis does not tell of events: %s", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _pump(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                more = await self._read()
+            except Exception as error:
+                logger.warning("The event log cannot be read: %s", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if not more:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+
+    async def _read(self) -> bool:
+        """Read one page and hand it out; tell whether there may be more."""
+        if not any(feed.live for feed in self._feeds):
+            newest = await eventlog.newest()
+            # Nobody relies on what lies between, unless they have come meanwhile.
+            if not any(feed.live for feed in self._feeds):
+                self.cursor = newest
+                return False
+        page = await eventlog.read_page(self.cursor, None, limit=PAGE_EVENTS)
+        self.cursor = page.next
+        for feed in list(self._feeds):
+            feed.push(page)
+        return page.more
+
+    async def _forget_names(self) -> None:
+        while True:
+            await asyncio.sleep(FORGET_NAMES_SECONDS)
+            await read_log(eventlog.names.forget)
+
+    def close(self) -> None:
+        self._stop_listening()
+        for task in self._tasks:
+            task.cancel()
+
+
+_fanout: Fanout | None = None
+
+
+def fanout() -> Fanout:
+    """Return the fan-out of the running loop. A process that serves has one loop for it."""
+    global _fanout
+    if _fanout is None or _fanout._loop is not asyncio.get_running_loop():
+        if _fanout is not None:
+            _fanout.close()
+        _fanout = Fanout()
+    return _fanout
