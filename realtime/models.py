@@ -3,7 +3,10 @@
 from django.conf import settings
 from django.db import models
 
+from realtime.webhooks.models import Delivery, WebhookEndpoint
 from sessions_app.models import Account
+
+__all__ = ["Delivery", "SentCursor", "SentKind", "SentMember", "WebhookEndpoint"]
 
 
 class SentKind(models.TextChoices):
