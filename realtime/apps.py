@@ -7,5 +7,7 @@ class RealtimeConfig(AppConfig):
 
     def ready(self) -> None:
         from realtime import cursors
+        from realtime.webhooks import outbox
 
         cursors.register()
+        outbox.register()

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("sessions_app.stateless.urls")),
     path("api/v3/", include("sessions_app.messages.urls")),
     path("", include("scraper.urls")),
+    path("api/v3/webhooks", include("realtime.webhooks.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SwaggerView.as_view(url_name="schema"), name="docs"),
