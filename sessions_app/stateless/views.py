@@ -58,9 +58,9 @@ class CarriedView(APIView):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Hand out a new string where the old one's key will be retired, or the session moved."""
         done = super().finalize_response(request, response, *args, **kwargs)
-        held = getattr(request, "auth", None)
-        if done.status_code >= 400 or not isinstance(held, token.Token) or held.login is not None:
+        if done.status_code >= 400 or self.token.login is not None:
             return done
+        held = self.token
         now = self._messenger.carried if self._messenger is not None else held.carried
         if now.auth_key is not None and (
             now != held.carried or not token.is_current(request.headers[HEADER].strip())
