@@ -1,6 +1,7 @@
 """The ASGI application: Django beside the Channels consumers."""
 
 import os
+from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
@@ -8,8 +9,22 @@ from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tghub.settings")
 
-django = get_asgi_application()
+django: Any = get_asgi_application()
 
-from scraper.routing import http_urlpatterns  # noqa: E402  needs the apps to be ready
+import realtime.routing  # noqa: E402  needs the apps to be ready
+import scraper.routing  # noqa: E402
 
-application = ProtocolTypeRouter({"http": URLRouter([*http_urlpatterns, re_path(r"", django)])})
+application = realtime.routing.announced(
+    ProtocolTypeRouter(
+        {
+            "http": URLRouter(
+                [
+                    *scraper.routing.http_urlpatterns,
+                    *realtime.routing.http_urlpatterns,
+                    re_path(r"", django),
+                ]
+            ),
+            "websocket": URLRouter(realtime.routing.websocket_urlpatterns),
+        }
+    )
+)

@@ -1,0 +1,1 @@
+"""The WebSocket protocol, one module per family of events."""
