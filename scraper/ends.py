@@ -165,6 +165,7 @@ async def _save(
     )
     await asyncio.wrap_future(future)
     fill.note_covered(source.scope.pk, low, high)
+    fill.note_page(source.session, source.scope, page["messages"])
 
 
 def _cached_id_before(source: Source, date: int) -> tuple[int | None, int]:

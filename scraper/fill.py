@@ -256,8 +256,7 @@ class Fill:
         for message in messages:
             if "raw" in message.get("extra", {}):
                 demand.unreadable.append(message["message_id"])
-        for listener in _listeners:
-            listener(demand.session, self.scope, messages)
+        note_page(demand.session, self.scope, messages)
 
     async def _read(self, demand: Demand, window: Interval) -> PageDict:
         low, high = window
@@ -341,6 +340,12 @@ def on_page(listener: PageListener) -> None:
     """Have `listener` told of each page that was stored. It runs on the scraper's loop: hurry."""
     if listener not in _listeners:
         _listeners.append(listener)
+
+
+def note_page(session: TelegramSession, scope: ChatScope, messages: list[MessageDict]) -> None:
+    """Tell the listeners of a page that was stored."""
+    for listener in _listeners:
+        listener(session, scope, messages)
 
 
 _fills: dict[int, Fill] = {}

@@ -155,13 +155,17 @@ def test_one_document_in_two_messages_is_fetched_once(scene: Any, rig: Any) -> N
     assert scene.fetches() == 2
 
 
-def test_the_same_content_under_two_ids_is_stored_once(scene: Any, settings: Any) -> None:
+def test_the_same_content_under_two_ids_is_stored_once(
+    scene: Any, rig: Any, settings: Any
+) -> None:
+    from scraper import download
     from scraper.models import File
 
     content = Blob(700_000, seed=11).read()
     uuids = [scene.post(content, name) for name in ("a.mp4", "b.mp4")]
     for uuid in uuids:
         assert scene.get(uuid).body == content
+        rig.wait_until(lambda: not download.status()["downloads"])
     files = File.objects.all()
     assert len(files) == 2
     assert len({file.path for file in files}) == 1
