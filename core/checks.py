@@ -1,8 +1,12 @@
 """System checks of what a type cannot check: keys, open doors, foreign origins."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -11,6 +15,7 @@ from django.db import DatabaseError, connection
 from core.crypto import CryptoError, WrongKey, keyring
 from core.fields import EncryptedField, encrypted_fields
 from core.network import LOOPBACK_HOSTS, is_loopback, network
+from engine import conf
 
 KEY_HINT = (
     "Give every key that was ever used, the current one first, comma separated, "
@@ -116,5 +121,30 @@ def check_proxies(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
                     hint="Write 10.0.0.0/8 or 192.0.2.1.",
                     id="core.E006",
                 )
+            )
+    return messages
+
+
+@register(Tags.security)
+def check_telegram_server(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """core.E007, E008: the other Telegram server and its key can be read, where they are given."""
+    messages: list[CheckMessage] = []
+    try:
+        conf.parse_dc(settings.TELEGRAM.get("DC") or "")
+    except ValueError:
+        hint = "Write 2@149.154.167.40:443, or leave it out for Telegram's own servers."
+        messages.append(
+            Error("TELEGRAM_DC is not <dc id>@<host>:<port>.", hint=hint, id="core.E007")
+        )
+    path = settings.TELEGRAM.get("DC_PUBLIC_KEY")
+    if path:
+        try:
+            readable = isinstance(load_pem_public_key(Path(path).read_bytes()), RSAPublicKey)
+        except (OSError, ValueError, UnsupportedAlgorithm):
+            readable = False
+        if not readable:
+            hint = "Give the path of a PEM file that holds the server's RSA public key."
+            messages.append(
+                Error("TELEGRAM_DC_PUBLIC_KEY cannot be read.", hint=hint, id="core.E008")
             )
     return messages

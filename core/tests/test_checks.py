@@ -41,6 +41,19 @@ def test_proxies_are_networks(settings):
     assert ids(checks.check_proxies()) == ["core.E006"]
 
 
+@pytest.mark.parametrize("dc", ["garbage", "2@127.0.0.1:99999", "2@:443", "x@host:1"])
+def test_the_telegram_server_can_be_read(settings, dc):
+    settings.TELEGRAM = {"DC": dc}
+    assert ids(checks.check_telegram_server()) == ["core.E007"]
+
+
+def test_the_servers_key_can_be_read(settings, tmp_path):
+    (tmp_path / "key.pem").write_text("no key")
+    for path in (tmp_path / "key.pem", tmp_path / "missing.pem", tmp_path):
+        settings.TELEGRAM = {"DC": "", "DC_PUBLIC_KEY": str(path)}
+        assert ids(checks.check_telegram_server()) == ["core.E008"]
+
+
 def test_without_tables_there_is_nothing_to_open(monkeypatch, db):
     from django.db import connection
 

@@ -43,6 +43,7 @@ class Command(BaseCommand):
         log_uncaught()
         with serving() as node:
             apply_migrations()
+            warn_of_missing_credentials()
             share_the_interpreter()
 
             def listening(bound_port: int) -> None:
@@ -97,6 +98,14 @@ def apply_migrations() -> None:
     if not settings.IS_SQLITE:
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
     call_command("migrate", interactive=False, verbosity=0)
+
+
+def warn_of_missing_credentials() -> None:
+    if not settings.TELEGRAM["API_ID"] or not settings.TELEGRAM["API_HASH"]:
+        logger.warning(
+            "TELEGRAM_API_ID and TELEGRAM_API_HASH are not set: nobody can log in. "
+            "Get them at https://my.telegram.org/apps."
+        )
 
 
 def share_the_interpreter() -> None:
