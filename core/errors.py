@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import csrf, defaults
 from rest_framework import exceptions as drf_errors
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from engine.errors import EngineError
@@ -248,6 +249,11 @@ def flatten_errors(detail: Any, prefix: str = "") -> dict[str, list[str]]:
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Answer for a DRF view (`EXCEPTION_HANDLER`)."""
     parts = to_response_parts(exc)
+    request = context.get("request")
+    if request is not None:
+        # Whatever the view renders for those whom it serves.
+        request.accepted_renderer = JSONRenderer()
+        request.accepted_media_type = JSONRenderer.media_type
     response = Response(parts.body, status=parts.status, headers=parts.headers)
     response.exception = True
     return response

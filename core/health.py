@@ -7,7 +7,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from core.errors import MethodNotAllowed, json_response
 
@@ -44,10 +45,14 @@ def unregister(name: str) -> None:
     _facts.pop(name, None)
 
 
+@csrf_exempt
 async def health(request: HttpRequest) -> Any:
     """Answer 200 `{"status": "healthy", …}`, or 503 with `checks` that names what fails."""
-    if request.method not in ("GET", "HEAD", "OPTIONS"):
-        return json_response(MethodNotAllowed(headers={"Allow": "GET, HEAD, OPTIONS"}))
+    allow = {"Allow": "GET, HEAD, OPTIONS"}
+    if request.method == "OPTIONS":
+        return HttpResponse(status=204, headers=allow)
+    if request.method not in ("GET", "HEAD"):
+        return json_response(MethodNotAllowed(headers=allow))
     names, facts = list(_checks), list(_facts)
     answers = await asyncio.gather(
         *(_ask(name, _checks[name]) for name in names), *(_fact(name) for name in facts)

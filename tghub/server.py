@@ -14,6 +14,9 @@ from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from core.errors import SERVER_ERROR, ApiError, to_response_parts
+from core.middleware import security_headers
+from core.request_id import HEADER, choose_request_id
 from tghub.sockets import Socket
 
 logger = logging.getLogger(__name__)
@@ -24,8 +27,6 @@ UPLOAD_BODY_BYTES = 2 * 1024**3
 GRACE_BODY_BYTES = 16 * 1024 * 1024
 STALL_SECONDS = 60.0
 DRAIN_SECONDS = 4.0
-
-_ERROR_CODES = {400: "bad_request", 413: "too_large", 503: "unavailable"}
 
 
 @implementer(IPushProducer)
@@ -75,15 +76,19 @@ class Request(WebRequest):  # type: ignore[misc]
         return super().process()
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
-        code = _ERROR_CODES.get(status, "server_error")
-        detail = body if status < 500 else "The server failed to answer."
-        headers = [(b"content-type", b"application/json")]
-        if status == 503:
-            headers.append((b"retry-after", b"5"))
-        start = {"type": "http.response.start", "status": status, "headers": headers}
-        self.handle_reply(start)
-        text = orjson.dumps({"detail": detail, "code": code})
-        self.handle_reply({"type": "http.response.body", "body": text})
+        """Answer what never reached the application, as the application would."""
+        detail = body if status != 500 else SERVER_ERROR
+        parts = to_response_parts(ApiError(detail, status=status))
+        offered = (self.requestHeaders.getRawHeaders(HEADER) or [None])[0]
+        headers = {
+            "Content-Type": "application/json",
+            HEADER: choose_request_id(offered),
+            **security_headers("application/json"),
+            **parts.headers,
+        }
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": pairs})
+        self.handle_reply({"type": "http.response.body", "body": orjson.dumps(parts.body)})
 
 
 class Factory(HTTPFactory):  # type: ignore[misc]

@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView
-from drf_spectacular.views import SpectacularSwaggerSplitView as SwaggerView
+
+from tghub.docs import DocsView, RedocView, SchemaView
 
 admin.site.site_header = admin.site.site_title = "tghub"
 admin.site.index_title = "The hub"
@@ -18,13 +18,13 @@ urlpatterns = [
     path("", include("scraper.urls")),
     path("api/v3/webhooks", include("realtime.webhooks.urls")),
     path("admin/", admin.site.urls),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("docs", DocsView.as_view(url_name="schema"), name="docs"),
     path(
         "favicon.ico",
         RedirectView.as_view(url=staticfiles_storage.url("tghub/favicon.svg"), permanent=True),
     ),
-    path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("redoc", RedocView.as_view(url_name="schema"), name="redoc"),
 ]
 
 handler400 = "core.errors.bad_request"

@@ -94,6 +94,16 @@ def test_a_view_that_names_no_scope_serves_nobody(client, caplog, method, path):
     assert "names no scope" in caplog.text
 
 
+def test_a_method_that_is_not_there_is_told_so(client, caplog):
+    _, plaintext = make_key(scopes=["read"])
+    response = client.put("/by-method", headers=bearer(plaintext))
+    assert response.status_code == 405
+    assert "POST" in response["Allow"]
+    assert client.options("/by-method", headers=bearer(plaintext)).status_code == 200
+    assert client.put("/by-method").status_code == 401
+    assert "names no scope" not in caplog.text
+
+
 def test_head_needs_what_get_needs():
     class View:
         required_scope = {"GET": "read"}
