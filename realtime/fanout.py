@@ -46,9 +46,13 @@ class Batch:
 class Feed:
     """The events that one client is told, in order, from a cursor on. Close it at the end."""
 
-    def __init__(self, fanout: "Fanout", access: Access, wanted: Filter, cursor: int) -> None:
+    def __init__(
+        self, fanout: "Fanout", access: Access, wanted: Filter, cursor: int, *, checked: bool
+    ) -> None:
         self.access = access
         self.cursor = cursor
+        # Whether the cursor is one of this log.
+        self._checked = checked
         self._fanout = fanout
         self._wanted = wanted
         self._queue: deque[LogEvent] = deque()
@@ -76,6 +80,7 @@ class Feed:
     async def read(self, limit: int = PAGE_EVENTS) -> Batch:
         """Return what the log holds now, at most `limit`; for a feed that was not waited for."""
         page = await eventlog.read_page(self.cursor, self.access, self._wanted, limit)
+        self._checked = True
         if page.reset:
             self.cursor = page.oldest - 1
             return Batch([], self.cursor, page.oldest, reset=True)
@@ -89,7 +94,7 @@ class Feed:
 
     def _catch_up(self) -> bool:
         """Go on with what is distributed, when nothing lies between."""
-        if self.cursor < self._fanout.cursor:
+        if not self._checked or self.cursor < self._fanout.cursor:
             return False
         self.live, self._seen = True, self.cursor
         return True
@@ -137,9 +142,8 @@ class Fanout:
         if self._started is None:
             self._started = asyncio.create_task(self._start())
         await asyncio.shield(self._started)
-        if since is None:
-            since = await eventlog.newest()
-        feed = Feed(self, access, wanted, since)
+        cursor = await eventlog.newest() if since is None else since
+        feed = Feed(self, access, wanted, cursor, checked=since is None)
         self._feeds.add(feed)
         # There may be news that nobody was there to be told of.
         self._news.set()

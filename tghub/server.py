@@ -1,9 +1,11 @@
 """Daphne as the hub runs it: back-pressure, bounded bodies, JSON errors, graceful drain."""
 
 import asyncio
+import io
 import logging
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 # Daphne installs Twisted's asyncio reactor and has to come before anything else of Twisted.
 from daphne.server import Server, reactor  # isort: skip
@@ -25,6 +27,7 @@ JSON_BODY_BYTES = 1024 * 1024
 UPLOAD_BODY_BYTES = 2 * 1024**3
 # What a client may still send after its body was found too large, so that it reads the answer.
 GRACE_BODY_BYTES = 16 * 1024 * 1024
+BODY_PIECE_BYTES = 256 * 1024
 STALL_SECONDS = 60.0
 DRAIN_SECONDS = 4.0
 
@@ -67,7 +70,14 @@ class Request(WebRequest):  # type: ignore[misc]
         elif self.received > self.limit + GRACE_BODY_BYTES:
             self.channel.abortConnection()
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
+        # Twisted would parse a form by itself, with twelve times its size in memory.
+        self.spooled, self.content = self.content, io.BytesIO()
+        super().requestReceived(command, path, version)
+
     def process(self) -> Any:
+        self.content = self.spooled
+        self.content.seek(0)
         if self.received > self.limit:
             self.clientproto = b"HTTP/1.1"
             self.setHeader(b"connection", b"close")
@@ -89,6 +99,31 @@ class Request(WebRequest):  # type: ignore[misc]
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self.handle_reply({"type": "http.response.start", "status": status, "headers": pairs})
         self.handle_reply({"type": "http.response.body", "body": orjson.dumps(parts.body)})
+
+
+class Body(asyncio.Queue[dict[str, Any]]):
+    """What an application receives: a spooled body piece by piece, then what Daphne says.
+
+    Daphne puts a whole body into its queue before the application takes the first piece.
+    """
+
+    def __init__(self, spool: IO[bytes]) -> None:
+        super().__init__()
+        self.spool: IO[bytes] | None = spool
+
+    async def get(self) -> dict[str, Any]:
+        if self.spool is None or not self.empty():  # not empty: the client has left
+            self.spool = None
+            return await super().get()
+        piece = self.spool.read(BODY_PIECE_BYTES)
+        more = len(piece) == BODY_PIECE_BYTES
+        if not more:
+            self.spool = None
+        return {"type": "http.request", "body": piece, "more_body": more}
+
+    def put_nowait(self, item: dict[str, Any]) -> None:
+        if item["type"] != "http.request":
+            super().put_nowait(item)
 
 
 class Factory(HTTPFactory):  # type: ignore[misc]
@@ -145,7 +180,22 @@ class HubServer(Server):  # type: ignore[misc]
         if self.draining and scope["type"] == "http":
             protocol.basic_error(503, b"Service Unavailable", "The hub is stopping.")
             return None
+        if scope["type"] == "http" and protocol.received > BODY_PIECE_BYTES:
+            return self._create_with_body(protocol, scope)
         return super().create_application(protocol, scope)
+
+    def _create_with_body(self, protocol: Request, scope: dict[str, Any]) -> Body:
+        """Do as Daphne does, but leave the body where it was spooled until it is asked for."""
+        body = Body(protocol.content)
+        # Daphne reads what stands here right away.
+        protocol.content = io.BytesIO()
+        scope.setdefault("asgi", {"version": "3.0"})
+        application = self.application(
+            scope=scope, receive=body.get, send=partial(self.handle_reply, protocol)
+        )
+        details = self.connections[protocol]
+        details["application_instance"] = asyncio.ensure_future(application)
+        return body
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """Send one message, then wait while the client's transport is full.
