@@ -20,7 +20,10 @@ class DataCenter:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What the engine is told. `dc` and `dc_public_key` are None for Telegram's own servers."""
+    """What the engine is told. `dc` and `dc_public_key` are None for Telegram's own servers.
+
+    `warm` carried sessions stay connected in each worker for a while; 0 keeps none.
+    """
 
     api_id: int | None = None
     api_hash: str = field(default="", repr=False)
@@ -30,6 +33,7 @@ class EngineSettings:
     socket: Path | None = None
     calls_per_session: int = 50
     calls: int = 500
+    warm: int | None = None
 
 
 def parse_dc(text: str) -> DataCenter | None:
@@ -59,4 +63,5 @@ def read(values: dict[str, Any] | None = None) -> EngineSettings:
         socket=Path(socket) if socket else None,
         calls_per_session=int(values.get("CALLS_PER_SESSION") or defaults.calls_per_session),
         calls=int(values.get("CALLS") or defaults.calls),
+        warm=values.get("WARM"),
     )

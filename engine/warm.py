@@ -47,6 +47,9 @@ class WarmPool:
         self._context = context
         self._turns = turns
         self._timing = timing
+        warm = context.settings.warm
+        self._keeps = warm != 0
+        self._most = warm or timing.carried_max
         self._warm: dict[str, Warm] = {}
         self._fresh = 0
         self._ending: dict[str, asyncio.Task[None]] = {}
@@ -78,7 +81,7 @@ class WarmPool:
         finally:
             warm.users -= 1
             warm.idle_since = self._context.loop.time()
-            if not warm.users and not warm.stays:
+            if not warm.users and not (self._keeps and warm.stays):
                 await self._end(name, warm)
 
     def carried(self, client: HubClient) -> Carried:
@@ -115,7 +118,7 @@ class WarmPool:
                 await self._end(name, warm)
 
     async def _make_room(self) -> None:
-        if len(self) < self._timing.carried_max:
+        if len(self) < self._most:
             return
         idle = [(warm.idle_since, name) for name, warm in self._warm.items() if not warm.users]
         if not idle:

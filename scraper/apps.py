@@ -6,7 +6,9 @@ class ScraperConfig(AppConfig):
     verbose_name = "Scraper"
 
     def ready(self) -> None:
-        from scraper import background, dialog_updates, handlers, job_runner, qr
+        from django.db.models.signals import post_migrate
+
+        from scraper import background, dialog_updates, fulltext, handlers, job_runner, qr
         from sessions_app.chores import register_chore
 
         handlers.register()
@@ -14,3 +16,5 @@ class ScraperConfig(AppConfig):
         dialog_updates.register()
         register_chore(qr.settle_all)
         register_chore(job_runner.adopt)
+        register_chore(fulltext.chore)
+        post_migrate.connect(fulltext.after_migrate, sender=self)

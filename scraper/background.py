@@ -13,7 +13,17 @@ from core.errors import ApiError
 from engine import telegram
 from engine.errors import EngineError, FloodWait
 from engine.methods.shapes import MessageDict
-from scraper import access, download, fill, intervals, loop, media, runtime_settings, shelf
+from scraper import (
+    access,
+    download,
+    fill,
+    fulltext,
+    intervals,
+    loop,
+    media,
+    runtime_settings,
+    shelf,
+)
 from scraper.intervals import Interval
 from scraper.models import FileState, Job, Media
 from scraper.rows import ChatScope
@@ -113,6 +123,7 @@ loop.on_stop(_queues.clear)
 def register() -> None:
     """Have what histories read looked through (from `AppConfig.ready()`)."""
     fill.on_page(_note_page)
+    fill.on_page(fulltext.note_page)
 
 
 def _note_page(session: TelegramSession, scope: ChatScope, messages: list[MessageDict]) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from scraper import views, views_qr, views_sync
+from scraper import views, views_cache, views_qr, views_sync
 
 api: list[URLPattern | URLResolver] = [
     path("auth/qr", views_qr.QrStartView.as_view(), name="qr-start"),
@@ -18,6 +18,9 @@ api: list[URLPattern | URLResolver] = [
         views.DialogMessageSearchView.as_view(),
         name="search-dialog-messages",
     ),
+    path("search/cache", views_cache.CacheSearchView.as_view(), name="search-cache"),
+    path("export/<path:dialog_id>", views_cache.ExportView.as_view(), name="export"),
+    path("cache/<path:dialog_id>", views_cache.CacheView.as_view(), name="cache"),
     path("folders", views.FolderListView.as_view(), name="folders"),
     path("settings", views.SettingsView.as_view(), name="settings"),
     path("sync/<path:dialog_id>", views_sync.SyncView.as_view(), name="sync"),

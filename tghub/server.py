@@ -247,11 +247,13 @@ class HubServer(Server):  # type: ignore[misc]
         self.draining = True
         for port in self.ports:
             await maybeDeferred(port.stopListening)
-        running = [
-            details["application_instance"]
-            for details in self.connections.values()
-            if "application_instance" in details
-        ]
+        running = []
+        for protocol, details in self.connections.items():
+            if "application_instance" in details:
+                running.append(details["application_instance"])
+                if isinstance(protocol, Socket):
+                    # It would not end by itself; its client is told to come back.
+                    details["application_instance"].cancel()
         await Deferred.fromFuture(asyncio.ensure_future(_settle(running)))
 
 

@@ -82,6 +82,8 @@ TELEGRAM: dict[str, Any] = {
     "DC_PUBLIC_KEY": env("TELEGRAM_DC_PUBLIC_KEY", default=""),
     "WORKERS": env.int("TGHUB_WORKERS", default=2),
     "SOCKET": str(DATA_DIR / "engine.sock"),
+    # Stateless sessions that stay connected for a while, in each worker; 0 keeps none.
+    "WARM": env.int("TGHUB_WARM_SESSIONS", default=64),
 }
 
 # Secrets at rest

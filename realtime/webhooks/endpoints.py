@@ -89,6 +89,14 @@ def readable_sessions(endpoint: WebhookEndpoint) -> dict[int, str]:
     return dict(sessions.values_list("pk", "name"))
 
 
+def _has_access(endpoint: WebhookEndpoint) -> bool:
+    try:
+        readable_sessions(endpoint)
+    except AccessLost:
+        return False
+    return True
+
+
 def _caller_behind(endpoint: WebhookEndpoint) -> Caller:
     """Return who the endpoint acts for: its key as of now, else its user."""
     if not endpoint.owner.is_active:
@@ -160,8 +168,8 @@ def update_endpoint(
 ) -> None:
     """Change url, sessions, chats, kinds, description or `enabled`.
 
-    An endpoint that is enabled again goes on where it stopped, and when it was its key
-    that stopped it, under the caller's key. With another URL, or enabled (again), what
+    An endpoint that is enabled again goes on where it stopped; when its key is not valid
+    any more, under the caller's key. With another URL, or enabled (again), what
     waits is tried at once. Raises ValidationFailed, NotFound.
     """
     if "url" in fields:
@@ -173,7 +181,7 @@ def update_endpoint(
     if enabled is False and endpoint.enabled:
         fields["paused_reason"] = PauseReason.USER
     elif enabled is True:
-        if endpoint.paused_reason == PauseReason.KEY:
+        if caller is not None and not _has_access(endpoint):
             fields["key_prefix"] = _prefix(caller)
         fields["paused_reason"] = ""
     retry = enabled is True or fields.get("url", endpoint.url) != endpoint.url

@@ -166,9 +166,8 @@ def advance(endpoint_id: int, owner: Owner, cursor: int, room: int) -> int:
         for e in page.events
     ]
     if page.reset:
-        rows.append(
-            new_delivery(endpoint_id, now, kind=payload.RESET, own_data={"oldest": page.oldest})
-        )
+        reset = {"id": page.oldest - 1, "oldest": page.oldest}
+        rows.append(new_delivery(endpoint_id, now, kind=payload.RESET, own_data=reset))
     writer.submit(lambda: _store_due(endpoint_id, owner, reached, rows)).result()
     return reached
 

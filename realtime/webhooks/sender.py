@@ -69,6 +69,8 @@ async def post(
                 status, answered = await _answer(reader)
             finally:
                 writer.transport.abort()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
         error = "Redirects are not followed." if 300 <= status < 400 else ""
         outcome = Outcome(status, error, retry_after=_retry_after(answered))
     except UnsafeUrl as exc:

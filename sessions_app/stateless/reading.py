@@ -60,13 +60,17 @@ def list_messages(
     found: list[MessageDict] = []
     more, position = True, offset_id
     while more and len(found) < limit:
-        size = min(PAGE, limit - len(found))
+        # One more than is wanted, where a page holds it, tells whether there are more.
+        size = min(PAGE, limit - len(found) + 1)
         if search:
             page, following = _hits(messenger, chat_id, search, position, size, since, until)
         else:
             page, following = _page(messenger, chat_id, position, size, since, until)
         found += page
         more, position = following is not None, following or 0
+    if len(found) > limit:
+        found = found[:limit]
+        more, position = True, found[-1]["message_id"]
     shown = [_message(message) for message in found]
     return {
         "messages": shown,
@@ -89,7 +93,8 @@ def _page(
     )
     inside = [m for m in page["messages"] if since <= _sent_at(m) <= (until or 2**31)]
     older = any(_sent_at(m) < since for m in page["messages"])
-    return inside, None if older else page["next_offset_id"]
+    whole = not offset_id and not until and page["count"] == len(page["messages"])
+    return inside, None if older or whole else page["next_offset_id"]
 
 
 def _hits(

@@ -1,0 +1,5 @@
+"""Admin pages of this room."""
+
+from realtime.webhooks import admin as webhooks
+
+__all__ = ["webhooks"]
