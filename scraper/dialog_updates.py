@@ -33,7 +33,7 @@ def store_updates(batches: Sequence[UpdateBatch]) -> None:
     accounts = dict(
         TelegramSession.objects.filter(
             pk__in={batch.session_id for batch in busy},
-            account__dialog_list__dialogs_at__isnull=False,
+            account__dialog_list__isnull=False,
         ).values_list("pk", "account_id")
     )
     events: dict[int, list[EngineEvent]] = defaultdict(list)

@@ -53,6 +53,7 @@ class Gate:
 class Request(WebRequest):  # type: ignore[misc]
     """A request whose body is bounded before it is spooled to disk."""
 
+    content: IO[bytes]
     received = 0
     limit = JSON_BODY_BYTES
 
@@ -72,7 +73,8 @@ class Request(WebRequest):  # type: ignore[misc]
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         # Twisted would parse a form by itself, with twelve times its size in memory.
-        self.spooled, self.content = self.content, io.BytesIO()
+        self.spooled: IO[bytes] = self.content
+        self.content = io.BytesIO()
         super().requestReceived(command, path, version)
 
     def process(self) -> Any:

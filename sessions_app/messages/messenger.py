@@ -61,7 +61,7 @@ def send_text(messenger: Messenger, *, text: str, link_preview: bool, **how: Any
 def send_files(
     messenger: Messenger,
     *,
-    file: Sequence[UploadedFile],
+    file: Sequence["UploadedFile[Any]"],
     text: str,
     as_document: bool,
     **how: Any,

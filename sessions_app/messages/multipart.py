@@ -27,7 +27,7 @@ class SpoolHandler(FileUploadHandler):
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self.spool.write(raw_data)
 
-    def file_complete(self, file_size: int) -> UploadedFile:
+    def file_complete(self, file_size: int) -> "UploadedFile[Any]":
         self.spool.seek(0)
         return UploadedFile(
             file=self.spool,
@@ -61,7 +61,7 @@ class FormParser(MultiPartParser):
         return result
 
 
-def chunks(file: UploadedFile) -> Iterator[bytes]:
+def chunks(file: "UploadedFile[Any]") -> Iterator[bytes]:
     """Yield a file's bytes, from the beginning."""
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):

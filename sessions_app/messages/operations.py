@@ -1,7 +1,5 @@
 """Each act as a view that knows not for whom it acts: `messenger` comes from the base view."""
 
-from typing import Any, ClassVar
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,7 +36,7 @@ class SendOperation(Operation):
 
 
 class SendFilesOperation(Operation):
-    parser_classes: ClassVar[list[Any]] = [FormParser]
+    parser_classes = [FormParser]
 
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY],
@@ -76,7 +74,7 @@ class ForwardOperation(Operation):
 
 class DeleteOperation(Operation):
     # What does not come as JSON stands in the query string.
-    parser_classes: ClassVar[list[Any]] = [JSONParser]
+    parser_classes = [JSONParser]
 
     @extend_schema(
         parameters=[serializers.DeleteInput],

@@ -29,6 +29,9 @@ def limits_of(session_id: int) -> Limits:
 
 def set_limits(session_id: int, **changes: float | int | None) -> Limits:
     """Set `interval_seconds` or `daily_cap` of a session; null goes back to the settings'."""
+    if "interval_seconds" in changes:
+        # Nobody waits for the end of a pace that no longer holds.
+        changes["next_at"] = 0
     row, _ = SendingLimit.objects.update_or_create(session_id=session_id, defaults=changes)
     return _limits(row, _today())
 

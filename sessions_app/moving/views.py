@@ -1,6 +1,6 @@
 """`POST /session/import` and `POST /session/{session_id}/export`."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -66,7 +66,7 @@ class ExportOutput(serializers.Serializer[Any]):
 
 class ImportView(HubView):
     required_scope = Scope.SESSIONS.value
-    parser_classes: ClassVar[list[Any]] = [JSONParser, FormParser]
+    parser_classes = [JSONParser, FormParser]
 
     @extend_schema(
         tags=["sessions"],

@@ -1,6 +1,6 @@
 """The stateless surface: logging in by session string, reading, writing, files, groups."""
 
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 from django.http import StreamingHttpResponse
@@ -36,9 +36,9 @@ from sessions_app.stateless.carrying import CarriedMessenger
 class CarriedView(APIView):
     """A view for whoever carries a session string; no key is asked for."""
 
-    authentication_classes: ClassVar[list[Any]] = [SessionStringAuthentication]
-    permission_classes: ClassVar[list[Any]] = [HasSessionString]
-    throttle_classes: ClassVar[list[Any]] = [SessionThrottle]
+    authentication_classes = [SessionStringAuthentication]
+    permission_classes = [HasSessionString]
+    throttle_classes = [SessionThrottle]
     during_login = False
     _messenger: CarriedMessenger | None = None
 
