@@ -7,6 +7,8 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView
 from drf_spectacular.views import SpectacularSwaggerSplitView as SwaggerView
 
+from realtime.asyncapi import asyncapi
+
 admin.site.site_header = admin.site.site_title = "tghub"
 admin.site.index_title = "The hub"
 
@@ -19,6 +21,7 @@ urlpatterns = [
     path("api/v3/webhooks", include("realtime.webhooks.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/asyncapi", asyncapi, name="asyncapi"),
     path("docs", SwaggerView.as_view(url_name="schema"), name="docs"),
     path(
         "favicon.ico",
