@@ -5,6 +5,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from realtime.asyncapi import asyncapi
 from tghub.docs import DocsView, RedocView, SchemaView
 
 admin.site.site_header = admin.site.site_title = "tghub"
@@ -19,6 +20,7 @@ urlpatterns = [
     path("api/v3/webhooks", include("realtime.webhooks.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/asyncapi", asyncapi, name="asyncapi"),
     path("docs", DocsView.as_view(url_name="schema"), name="docs"),
     path(
         "favicon.ico",
