@@ -141,7 +141,7 @@ class SettingsFileView(SessionView):
         parameters=SESSION,
         responses={
             **refusals(),
-            (200, "application/yaml"): OpenApiResponse(OpenApiTypes.STR),
+            (200, "application/yaml"): OpenApiResponse(OpenApiTypes.OBJECT),
         },
     )
     def get(self, request: Request) -> HttpResponse:
@@ -152,7 +152,7 @@ class SettingsFileView(SessionView):
     @extend_schema(
         tags=["settings"],
         parameters=SESSION,
-        request={"application/yaml": OpenApiTypes.STR},
+        request={"application/yaml": OpenApiTypes.OBJECT},
         responses=responses(serializers.SettingsOutput, 400, 413),
     )
     def put(self, request: Request) -> Response:

@@ -37,7 +37,9 @@ class JobInput(PeriodSerializer):
 
 
 class SyncOutput(serializers.Serializer[Any]):
-    dialog_id = serializers.IntegerField()
+    dialog_id = serializers.IntegerField(
+        allow_null=True, help_text="Null as long as the job has not found the dialog."
+    )
     messages_downloaded = serializers.IntegerField()
     messages_with_media = serializers.IntegerField()
     media_downloaded = serializers.IntegerField()
@@ -190,6 +192,7 @@ class JobListView(SessionView):
     @extend_schema(
         tags=["scraper"],
         summary="List the session's jobs",
+        operation_id="api_v3_jobs_list",
         parameters=[
             *SESSION,
             OpenApiParameter("state", str, many=True, enum=JobState.values),

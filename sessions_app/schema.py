@@ -67,3 +67,20 @@ def add_health(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         }
     }
     return result
+
+
+def add_common_refusals(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Add what any operation may answer: 400 to a URL nobody can read, 404 to an unknown user."""
+    for path in result["paths"].values():
+        for operation in path.values():
+            names = {parameter["name"] for parameter in operation.get("parameters", ())}
+            for status in (400, 404) if "user" in names else (400,):
+                operation["responses"].setdefault(str(status), _refusal(status))
+            ordered = sorted(operation["responses"].items())
+            operation["responses"] = dict(ordered)
+    return result
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ErrorOutput"}
+    return {"content": {"application/json": {"schema": schema}}, "description": _TEXTS[status]}

@@ -271,6 +271,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "sessions_app.schema.add_health",
         "realtime.schema.add_streams",
+        "sessions_app.schema.add_common_refusals",
     ],
 }
 
