@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.files import File as DjangoFile
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-_KINDS = ("document", "photo", "chat_photo")
+_KINDS = ("document", "photo", "chat_photo", "imported")
 
 
 class MediaStorage(FileSystemStorage):
