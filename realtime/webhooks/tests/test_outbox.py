@@ -274,6 +274,21 @@ def test_a_long_backlog_comes_in_order(
             wait_for_states(endpoint, delivered=150)
 
 
+def test_an_event_that_is_never_taken_holds_up_its_session_alone(alice: User) -> None:
+    cursed, well = make_session("a", alice, ready=False), make_session("b", alice, ready=False)
+
+    def answer(post: Post) -> int:
+        return 400 if post.json["data"]["session"] == "a" else 200
+
+    with receiving(answer) as receiver:
+        endpoint = make_endpoint(alice, receiver.url)
+        happen(cursed, 450)
+        wanted = happen(well, 3)
+        with outbox_running():
+            assert ids(receiver.wait_for(3)) == wanted
+            wait_for_states(endpoint, delivered=3, pending=450)
+
+
 # Whose events
 
 
