@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from realtime.shapes import event_schema
 from sandbox import Sandbox
 from sandbox.world import World
 from tests.hub import Hub, wait_until
@@ -227,6 +229,38 @@ def test_others_see_nothing(hub: Hub, telegram: Sandbox) -> None:
         "/api/v3/events", params={"since": start}, headers={"Authorization": f"Bearer {limited}"}
     ).json()
     assert "s1" not in {event["session"] for event in answer["events"]}
+
+
+def test_a_replay_shows_nothing_of_a_channel_that_was_left(hub: Hub, telegram: Sandbox) -> None:
+    world = telegram.world
+    boris, user = world.by_phone("+15550300000"), world.by_phone("+15550300002")
+    club = world.add_channel("Club", boris, [user], megagroup=True)
+    start = poll(hub)["next"]
+    world.post(boris, club, "for members")
+    wanted = {"session": "s2", "chat": club.peer}
+    wait_until(lambda: poll(hub, start, **wanted, kind="message.new")["events"])
+    world.kick(club, user)
+    wait_until(lambda: poll(hub, start, **wanted, kind="chat.member")["events"])
+    wait_until(lambda: not poll(hub, start, **wanted, kind="message.new")["events"])
+
+
+def test_every_event_is_as_its_schema_says(hub: Hub, telegram: Sandbox) -> None:
+    world = telegram.world
+    boris, user = world.by_phone("+15550300000"), world.by_phone("+15550300003")
+    start = poll(hub)["next"]
+    message = world.post(boris, user, "hello")
+    world.edit(message, text="hello!")
+    world.react(boris, message, "👍")
+    world.read(boris, user)
+    world.delete(world.post(boris, user, "oops"))
+    world.kick(world.add_group("Friends", boris, [user]), user)
+    kinds = {"message.new", "message.edited", "message.reactions", "message.deleted", "chat.member"}
+    wait_until(lambda: kinds <= {event["kind"] for event in poll(hub, start)["events"]})
+    cursor = 0
+    while events := poll(hub, cursor, limit=1000)["events"]:
+        cursor = events[-1]["id"]
+        for event in events:
+            jsonschema.validate(event, event_schema(event["kind"]))
 
 
 def test_a_stream_resumes_after_its_last_event(hub: Hub, telegram: Sandbox) -> None:
