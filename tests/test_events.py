@@ -1,5 +1,6 @@
 """Events over long polling, server-sent events and WebSockets: each once, in order."""
 
+import base64
 import json
 import random
 import shutil
@@ -72,6 +73,7 @@ KEYS = {
     "doomed": {"username": "alice", "scopes": ["read"]},
 }
 MAKE_KEYS = """
+import base64
 import json
 from sessions_app.grants import create_key_for_sessions
 made = {
@@ -450,3 +452,31 @@ def test_streams_end_with_the_hub(
         assert hub.stop() == 0
         with pytest.raises(ConnectionClosed):
             client.receive()
+
+
+def test_events_reach_the_clients_of_another_hub(
+    make_hub: Callable[..., Hub], telegram: Sandbox, postgresql_database: str, redis_server: str
+) -> None:
+    """Two hubs share a database; one owns the session, a client listens at the other."""
+    shared = {
+        "DATABASE_URL": postgresql_database,
+        "REDIS_URL": redis_server,
+        "TGHUB_ENCRYPTION_KEYS": base64.b64encode(bytes(32)).decode(),
+        "SECRET_KEY": "the same for both",
+    }
+    owner, other = make_hub("owner", **shared), make_hub("other", **shared)
+    owner.manage("migrate", "--verbosity", "0")
+    owner.start()
+    other.start()
+    owner.log_in("boris", "+15550300000", telegram.login_code)
+    owner.wait_connected("boris")
+    world = telegram.world
+    with websocket(other) as client, event_stream(other, session="boris") as events:
+        client.log_in(session="boris")
+        client.ask("subscribe", {"kinds": ["message.new"]})
+        next(events)
+        world.post(world.by_phone("+15550300001"), world.by_phone("+15550300000"), "across")
+        assert text_of(client.receive()["data"]) == "across"
+        assert any(data and data["kind"] == "message.new" for _, _, data in events)
+    assert "Redis does not tell" not in other.log()
+    assert "notice events later" not in owner.log()
