@@ -6,6 +6,7 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 import uvloop
 from telethon import TelegramClient
@@ -16,9 +17,7 @@ from bench._telegram import READER
 from sandbox.client import Control
 
 
-async def read(dc: str, key_file: str, control_port: int, limit: int) -> float:
-    with open(key_file) as file:
-        rsa.add_key(file.read(), old=False)
+async def read(dc: str, control_port: int, limit: int) -> float:
     number, _, address = dc.partition("@")
     host, _, port = address.rpartition(":")
     session = StringSession()
@@ -39,5 +38,6 @@ async def read(dc: str, key_file: str, control_port: int, limit: int) -> float:
 
 
 if __name__ == "__main__":
+    rsa.add_key(Path(sys.argv[2]).read_text(), old=False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(runner.run(read(*sys.argv[1:3], int(sys.argv[3]), int(sys.argv[4]))))
+        print(runner.run(read(sys.argv[1], int(sys.argv[3]), int(sys.argv[4]))))

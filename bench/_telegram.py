@@ -14,23 +14,8 @@ from sandbox.world import World
 
 PHONE = "+15550000001"
 READER = "+15550000002"
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "съешь",
-    "ещё",
-    "этих",
-    "мягких",
-    "французских",
-    "булок",
-]
+TEXT = "the quick brown fox jumps over a lazy dog съешь ещё этих мягких французских булок"
+WORDS = TEXT.split()
 
 
 def world(posts: int) -> tuple[World, Any]:
