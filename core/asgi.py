@@ -72,7 +72,7 @@ def surface(app: App, *, methods: Sequence[str] = ("GET",)) -> App:
         request_id = choose_request_id(headers.get("x-request-id"))
         enter_request(request_id)
         scope = {**scope, "request_id": request_id}
-        with _locale(headers.get("accept-language", "")):
+        with accepted_language(headers.get("accept-language", "")):
             if scope["type"] == "websocket":
                 await _serve_socket(app, scope, receive, send, headers)
             elif scope["type"] == "http":
@@ -223,7 +223,7 @@ def _preflight(headers: dict[str, str], allowed: Sequence[str]) -> dict[str, str
     }
 
 
-def _locale(accept: str) -> Any:
+def accepted_language(accept: str) -> Any:
     """Activate the first language that the client accepts and the hub has."""
     for language, _ in parse_accept_lang_header(accept[:500].lower()):
         with contextlib.suppress(LookupError):

@@ -19,6 +19,7 @@ from rest_framework import exceptions as drf_errors
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from core.translations import translated
 from engine.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -140,12 +141,17 @@ NON_FIELD = "non_field_errors"
 
 
 def to_response_parts(exc: BaseException) -> ErrorParts:
-    """Return status, JSON body and headers for `exc`, whatever it is."""
+    """Return status, JSON body and headers for `exc`, whatever it is.
+
+    Texts are in the active language.
+    """
     error = to_api_error(exc)
-    body: dict[str, Any] = {"detail": error.detail, "code": error.code}
+    body: dict[str, Any] = {"detail": translated(error.detail), "code": error.code}
     headers = dict(error.headers)
     if error.errors is not None:
-        body["errors"] = error.errors
+        body["errors"] = {
+            name: [translated(text) for text in texts] for name, texts in error.errors.items()
+        }
     retry_after = error.retry_after
     if retry_after is None:
         retry_after = RETRY_AFTER.get(error.status)

@@ -7,7 +7,7 @@ class RealtimeConfig(AppConfig):
 
     def ready(self) -> None:
         from realtime import cursors
-        from realtime.webhooks import outbox
+        from realtime.webhooks import checks, outbox  # noqa: F401  registers a system check
 
         cursors.register()
         outbox.register()

@@ -77,11 +77,11 @@ def document(host: str) -> dict[str, Any]:
     for event, payload in _answers().items():
         messages[_key("answer", event)] = {"name": event, "payload": payload}
     for kind, (about, _) in EVENTS.items():
-        event = _ref("schemas", kind)
-        update = shape({"event": {"const": "update"}, "data": event})
-        post = shape({"type": {"const": kind}, "timestamp": TEXT, "data": event})
+        whole = _ref("schemas", kind)
+        update = shape({"event": {"const": "update"}, "data": whole})
+        post = shape({"type": {"const": kind}, "timestamp": TEXT, "data": whole})
         messages[f"update.{kind}"] = {"name": "update", "summary": about, "payload": update}
-        messages[f"event.{kind}"] = {"name": kind, "summary": about, "payload": event}
+        messages[f"event.{kind}"] = {"name": kind, "summary": about, "payload": whole}
         messages[f"webhook.{kind}"] = {"name": kind, "summary": about, "payload": post}
     messages["event.reset"] = {
         "name": "reset",

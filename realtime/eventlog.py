@@ -17,11 +17,15 @@ from core import events, json
 from core.errors import BadRequest, NotFound
 from engine.store import EventKind
 from realtime.threads import read_log
+from scraper.models import Chat, ChatAccess
 from sessions_app.lookup import is_limited, visible_sessions
 from sessions_app.models import TelegramSession
 
 KINDS: tuple[str, ...] = get_args(EventKind)
 RESET = "reset"
+# The kinds that show what was said.
+TELLING = frozenset({"message.new", "message.edited", "message.reactions"})
+CHANNEL_BASE = -1_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +209,11 @@ def _read_page(since: int, access: Access | None, wanted: Filter, limit: int) ->
         since, session_ids=session_ids, chat_ids=wanted.chats, kinds=wanted.kinds, limit=limit
     )
     known = names.of(event.session_id for event in page.events if event.session_id is not None)
+    withdrawn = set() if access is None else withdrawn_chats(page.events)
     found = []
     for event in page.events:
+        if event.kind in TELLING and (event.session_id, event.chat_id) in withdrawn:
+            continue
         owner = known.get(event.session_id) if event.session_id is not None else None
         if owner is None or event.session_id is None:
             continue
@@ -223,6 +230,31 @@ def _read_page(since: int, access: Access | None, wanted: Filter, limit: int) ->
             )
         )
     return Page(found, page.next, page.oldest, page.reset, more=len(page.events) >= limit)
+
+
+def withdrawn_chats(found: Sequence[events.StoredEvent]) -> set[tuple[int | None, int | None]]:
+    """Return the (session, chat) pairs of channels and supergroups that may not be read any more.
+
+    What they told before is not told again once Telegram has taken the account out of them.
+    """
+    pairs = {
+        (event.session_id, event.chat_id)
+        for event in found
+        if event.kind in TELLING and event.chat_id is not None and event.chat_id < CHANNEL_BASE
+    }
+    if not pairs:
+        return set()
+    sessions = TelegramSession.objects.filter(pk__in={session_id for session_id, _ in pairs})
+    accounts = dict(sessions.values_list("pk", "account_id"))
+    chats = Chat.objects.filter(account=None, peer_id__in={chat_id for _, chat_id in pairs})
+    known = set(chats.values_list("peer_id", flat=True))
+    grants = ChatAccess.objects.filter(chat__in=chats, account_id__in=set(accounts.values()))
+    granted = set(grants.values_list("account_id", "chat__peer_id"))
+    return {
+        (session_id, chat_id)
+        for session_id, chat_id in pairs
+        if chat_id in known and (accounts.get(session_id or 0), chat_id) not in granted
+    }
 
 
 async def newest() -> int:

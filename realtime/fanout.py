@@ -26,6 +26,7 @@ PAGE_EVENTS = 500
 POLL_SECONDS = 1.0
 FORGET_NAMES_SECONDS = 30.0
 RETRY_SECONDS = 1.0
+REJOIN_SECONDS = 3600.0
 GROUP = "tghub.events"
 
 
@@ -183,10 +184,14 @@ class Fanout:
             try:
                 layer = get_channel_layer()
                 channel = await layer.new_channel()
-                await layer.group_add(GROUP, channel)
                 while True:
-                    await layer.receive(channel)
-                    self._news.set()
+                    # Redis forgets the members of a group after a day.
+                    await layer.group_add(GROUP, channel)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(REJOIN_SECONDS):
+                            while True:
+                                await layer.receive(channel)
+                                self._news.set()
             except Exception as error:
                 logger.info("Redis does not tell of events: %s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -5,7 +5,7 @@ from typing import Any
 from realtime.eventlog import KINDS
 from scraper.base import HEADER
 
-SECURITY = [{"bearer": []}, {"apiKey": []}]
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 ERRORS = {
     400: "Invalid input",
     401: "No or a wrong key; the session is unknown or not logged in",

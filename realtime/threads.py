@@ -54,3 +54,8 @@ async def _fresh(
             close_old_connections()
 
     return await asyncio.get_running_loop().run_in_executor(executor, run)
+
+
+def close_connections() -> None:
+    """Close the connection of the log's thread."""
+    _log.submit(lambda: connection.close()).result(10)

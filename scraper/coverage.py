@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import connection
 from django.db.models import F
 
 from scraper import intervals
@@ -38,30 +39,36 @@ def add(chat_id: int, read: Iterable[Interval], opening: Opening | None = None) 
     read = intervals.normalize(read)
     if not read:
         return
-    near = list(
-        Coverage.objects.filter(
-            chat_id=chat_id, high__gte=read[0][0] - 1, low__lte=read[-1][1] + 1
-        ).order_by("low")
-    )
-    merged = [(row.low, row.high) for row in near]
-    for low, high in read:
-        merged = intervals.add(merged, low, high)
-    kept = {(row.low, row.high): row for row in near}
-    gone = [row.pk for row in near if (row.low, row.high) not in merged]
-    open_before = next((row for row in near if row.open_session_id is not None), None)
-    if gone:
-        Coverage.objects.filter(pk__in=gone).delete()
-    fresh = []
-    for low, high in merged:
-        if (low, high) in kept:
-            continue
-        row = Coverage(chat_id=chat_id, low=low, high=high)
-        if open_before is not None and low <= open_before.high <= high:
-            # What lies above its end was read from Telegram just now: it goes on from there.
-            row.open_session_id = open_before.open_session_id
-            row.opened_at = open_before.opened_at
-        fresh.append(row)
-    Coverage.objects.bulk_create(fresh)
+    table = Coverage._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id, low, high, open_session_id IS NOT NULL FROM {table} "
+            "WHERE chat_id = %s AND high >= %s AND low <= %s ORDER BY low",
+            [chat_id, read[0][0] - 1, read[-1][1] + 1],
+        )
+        near = cursor.fetchall()
+        merged: list[Interval] = [(row[1], row[2]) for row in near]
+        for low, high in read:
+            merged = intervals.add(merged, low, high)
+        left = {(row[1], row[2]): row for row in near}
+        fresh = [each for each in merged if left.pop(each, None) is None]
+        # A row that grows stays the same row, and open if it was: the newest of those it joins.
+        for low, high in fresh:
+            inside = [row for row in left.values() if low <= row[1] and row[2] <= high]
+            kept = max(inside, key=lambda row: (row[3], row[2]), default=None)
+            for row in inside:
+                del left[row[1], row[2]]
+                if row is not kept:
+                    cursor.execute(f"DELETE FROM {table} WHERE id = %s", [row[0]])
+            if kept is not None:
+                cursor.execute(
+                    f"UPDATE {table} SET low = %s, high = %s WHERE id = %s", [low, high, kept[0]]
+                )
+            else:
+                cursor.execute(
+                    f"INSERT INTO {table} (chat_id, low, high) VALUES (%s, %s, %s)",
+                    [chat_id, low, high],
+                )
     if opening is not None:
         close(chat_id)
         Coverage.objects.filter(chat_id=chat_id, high=merged[-1][1]).update(

@@ -37,7 +37,7 @@ AHEAD_BYTES = 4 * 1024 * 1024
 SAVE_BYTES = 4 * 1024 * 1024
 MAX_FETCHES = 2
 PARALLEL = 16
-PARALLEL_IN_ALL = 48
+PARALLEL_IN_ALL = 64
 RETRIES = 4
 PATIENCE_SECONDS = 10
 """How long Telegram may ask for a pause before those who wait are told."""
@@ -278,7 +278,7 @@ class Download:
     def _stream(self, offset: int, length: int | None) -> AsyncIterator[bytes]:
         source = self.sources[0]
         busy = sum(len(each._fetches) for each in _downloads.values())
-        parallel = max(2, min(PARALLEL, PARALLEL_IN_ALL // max(1, busy)))
+        parallel = max(4, min(PARALLEL, PARALLEL_IN_ALL // max(1, busy)))
         quiet = self.background and not self._readers
         if quiet:
             parallel = 1 if telegram.waited_for(source.session_id) else min(4, parallel)

@@ -21,7 +21,7 @@ from engine.methods.shapes import MessageDict, PageDict
 from scraper import coverage, grants, intervals, loop, runtime_settings, store
 from scraper.intervals import Interval
 from scraper.models import Chat
-from scraper.pace import Pace, pace_of
+from scraper.pace import Pace, Turn, pace_of
 from scraper.rows import ChatScope
 from sessions_app.models import TelegramSession
 
@@ -106,6 +106,7 @@ class Fill:
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._runner: asyncio.Task[None] | None = None
         self._failures = 0
+        self._page_size = PAGE
         self._seen_ids = PAGE
         self._seen_messages = min(PAGE, self._density_told() * PAGE)
 
@@ -114,6 +115,11 @@ class Fill:
         if not self.chat.count or not self.chat.top_message_id:
             return 1.0
         return max(self.chat.count / self.chat.top_message_id, 0.0001)
+
+    @property
+    def busy(self) -> bool:
+        """Whether pages are on their way."""
+        return bool(self._in_flight)
 
     # What demands do
 
@@ -168,6 +174,7 @@ class Fill:
     def _begin_pages(self) -> bool:
         """Ask for as many pages as may be; tell whether more would be asked for if it could."""
         short = False
+        self._page_size = min(PAGE, runtime_settings.current().telegram_batch_size)
         for demand in list(self.demands):
             pace = pace_of(demand.session.pk)
             pace.listeners.add(self._wake)
@@ -204,33 +211,35 @@ class Fill:
     def _touches_flight(self, low: int, high: int) -> bool:
         return any(end == low - 1 or start == high + 1 for start, end in self._in_flight)
 
-    def _page_size(self) -> int:
-        return min(PAGE, runtime_settings.current().telegram_batch_size)
-
     def _width(self) -> int | None:
         """Return how many ids one page holds, None where ids say nothing about that."""
         if not self.chat.is_shared:
             return None
         density = self._seen_messages / self._seen_ids
-        size = self._page_size()
+        size = self._page_size
         return size if density >= DENSE else int(0.85 * size / density)
 
     def _begin(self, demand: Demand, window: Interval, pace: Pace) -> None:
         self._in_flight.append(window)
         demand.issued.append(window[0] if demand.descending else window[1])
-        task = asyncio.create_task(self._page(demand, window, pace, pace.begin()))
+        turn = pace.begin()
+        task = asyncio.create_task(self._page(demand, window, pace, turn))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self.wake())
 
-    async def _page(self, demand: Demand, window: Interval, pace: Pace, began: float) -> None:
-        answered = False
+        def over(task: asyncio.Task[None]) -> None:
+            # Also for a task that was cancelled before it ran.
+            turn.end(answered=False)
+            self._tasks.discard(task)
+            self._in_flight.remove(window)
+            self._tell()
+            self.wake()
+
+        task.add_done_callback(over)
+
+    async def _page(self, demand: Demand, window: Interval, pace: Pace, turn: Turn) -> None:
         try:
-            try:
-                page = await self._read(demand, window)
-                answered = True
-            finally:
-                pace.end(began, answered=answered)
+            page = await self._read(demand, window)
+            turn.end(answered=True)
             covered = _covered(page, window, demand.descending)
             await self._store(demand, page, covered)
         except FloodWait as error:
@@ -242,14 +251,14 @@ class Fill:
             await self._failed(demand, pace, error)
         except ApiError as error:
             self._fail(demand.session, error)
+        except Exception as error:
+            logger.exception("A page of chat %s was not stored", self.scope.peer_id)
+            self._fail(demand.session, error)
         else:
             self._failures = 0
             self.covered = intervals.add(self.covered, *covered)
             self._learn(window, covered, page)
             self._count(demand, page["messages"])
-        finally:
-            self._in_flight.remove(window)
-            self._tell()
 
     def _count(self, demand: Demand, messages: list[MessageDict]) -> None:
         demand.messages += len(messages)
@@ -260,7 +269,7 @@ class Fill:
 
     async def _read(self, demand: Demand, window: Interval) -> PageDict:
         low, high = window
-        size = self._page_size()
+        size = self._page_size
         ask = telegram.using(timeout_seconds=CALL_SECONDS, background=True)
         # Upwards, a page of the messages just above `low` is the one that ends 100 newer.
         return await ask.acall(
@@ -388,6 +397,11 @@ async def demand(
     made = Demand(fill, session, low, high, descending, max_wait)
     fill.join(made)
     return made
+
+
+def running() -> list[Fill]:
+    """Return the fills that this process knows of."""
+    return list(_fills.values())
 
 
 def note_covered(chat_id: int, low: int, high: int) -> None:

@@ -29,15 +29,24 @@ MAX_POSITION = 16_383
 TABLE = "scraper_messageindex"
 _CHANGED = "scraper_messagechanged"
 
+
+def _note(key: str) -> str:
+    """An upsert that fires the trigger overrides its `OR IGNORE` by its own policy."""
+    return (
+        f"INSERT INTO {_CHANGED} SELECT {key} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {_CHANGED} WHERE message_id = {key})"
+    )
+
+
 _SQLITE = (
     f"CREATE VIRTUAL TABLE IF NOT EXISTS {TABLE} USING fts5(words, tokenize = 'ascii')",
     f"CREATE TABLE IF NOT EXISTS {_CHANGED} (message_id integer PRIMARY KEY)",
     f"""CREATE TRIGGER IF NOT EXISTS scraper_message_said AFTER INSERT ON scraper_message
-    WHEN new.text <> '' BEGIN INSERT OR IGNORE INTO {_CHANGED} VALUES (new.id); END""",
+    WHEN new.text <> '' BEGIN {_note("new.id")}; END""",
     f"""CREATE TRIGGER IF NOT EXISTS scraper_message_edited AFTER UPDATE OF text ON scraper_message
-    WHEN new.text <> old.text BEGIN INSERT OR IGNORE INTO {_CHANGED} VALUES (new.id); END""",
+    WHEN new.text <> old.text BEGIN {_note("new.id")}; END""",
     f"""CREATE TRIGGER IF NOT EXISTS scraper_message_gone AFTER DELETE ON scraper_message
-    WHEN old.text <> '' BEGIN INSERT OR IGNORE INTO {_CHANGED} VALUES (old.id); END""",
+    WHEN old.text <> '' BEGIN {_note("old.id")}; END""",
 )
 
 _POSTGRESQL = f"""

@@ -89,7 +89,9 @@ _reader = ThreadPoolExecutor(1, thread_name_prefix="scraper-read")
 
 def _in_thread(function: Any, args: tuple[Any, ...]) -> Any:
     for connection in connections.all(initialized_only=True):
-        connection.close_if_unusable_or_obsolete()
+        # Its age does not matter (to open one takes longer than to read a page), errors do.
+        if connection.errors_occurred:
+            connection.close_if_unusable_or_obsolete()
     return function(*args)
 
 

@@ -10,18 +10,21 @@ from engine import telegram
 from scraper import loop
 
 FIRST_DEPTH = 4
+MIN_DEPTH = 3
 MAX_DEPTH = 32
-FEW_IN_LINE = 2.0
-MANY_IN_LINE = 5.0
-FADE = 1.002
+NO_LINE = 1.7
+LONG_LINE = 2.5
+"""How much longer than the quickest page one may take: the rest of it is waiting in line."""
+FADE = 1.0003
 
 
 class Pace:
     """The depth of one session. To be used on the scraper's loop alone.
 
     `depth` grows while the answers of a page come as fast as when it is alone, and shrinks when
-    they begin to stand in line (as TCP Vegas does); to one after a flood wait, and for as long
-    as somebody waits for another call on the session. `listeners` are told when a page is over.
+    they stand in line for longer than a page takes (as TCP Vegas does); to one after a flood
+    wait, and for as long as somebody waits for another call on the session. `listeners` are told
+    when a page is over.
     """
 
     def __init__(self, session_id: int) -> None:
@@ -48,14 +51,12 @@ class Pace:
         limit = 1 if telegram.waited_for(self.session_id) else int(self.depth)
         return self.in_flight < limit and self.rest_seconds <= 0
 
-    def begin(self) -> float:
-        """Count a page in; return when it began, for `end`."""
+    def begin(self) -> "Turn":
+        """Count a page in; end the turn when its answer is there."""
         self.in_flight += 1
-        return time.monotonic()
+        return Turn(self)
 
-    def end(self, began: float, *, answered: bool) -> None:
-        """Count a page out, and learn from how long it took when it was answered."""
-        seconds = time.monotonic() - began
+    def end(self, seconds: float, *, answered: bool) -> None:
         if answered:
             self._learn(seconds)
         self.in_flight -= 1
@@ -74,11 +75,25 @@ class Pace:
     def _learn(self, seconds: float) -> None:
         # What was quick once need not stay so: the memory of it fades.
         self._quickest = min(seconds, self._quickest * FADE)
-        in_line = self.in_flight * (1 - self._quickest / seconds) if seconds else 0.0
-        if in_line > MANY_IN_LINE:
-            self.depth = max(2.0, self.depth - 0.5)
-        elif in_line < FEW_IN_LINE and self.in_flight >= self.depth - 1:
+        if seconds > self._quickest * LONG_LINE:
+            self.depth = max(float(MIN_DEPTH), self.depth - 0.25)
+        elif seconds < self._quickest * NO_LINE and self.in_flight >= self.depth - 1:
             self.depth = min(float(MAX_DEPTH), self.depth + 1)
+
+
+class Turn:
+    """One page, from when it is asked for until it is answered, failed or given up."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._began = time.monotonic()
+        self._ended = False
+
+    def end(self, *, answered: bool) -> None:
+        """Count the page out, once; the pace learns from how long an answer took."""
+        if not self._ended:
+            self._ended = True
+            self._pace.end(time.monotonic() - self._began, answered=answered)
 
 
 _paces: dict[int, Pace] = {}

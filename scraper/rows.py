@@ -1,6 +1,7 @@
 """From a message as the engine gives it to the rows that are stored of it. No database here."""
 
 import base64
+import functools
 import hashlib
 import uuid
 from calendar import timegm
@@ -95,16 +96,13 @@ def unix_seconds(date: str | None) -> int | None:
     """Return the Unix seconds of a message's date, `YYYY-MM-DD HH:MM:SS` in UTC."""
     if not date:
         return None
-    return timegm(
-        (
-            int(date[0:4]),
-            int(date[5:7]),
-            int(date[8:10]),
-            int(date[11:13]),
-            int(date[14:16]),
-            int(date[17:19]),
-        )
-    )
+    return _hour(date[:13]) + int(date[14:16]) * 60 + int(date[17:19])
+
+
+@functools.lru_cache(maxsize=4096)
+def _hour(date: str) -> int:
+    """Neighbouring messages share the hour that they were sent in."""
+    return timegm((int(date[0:4]), int(date[5:7]), int(date[8:10]), int(date[11:13]), 0, 0))
 
 
 def volatile_of(views: int | None, reactions: str) -> str:

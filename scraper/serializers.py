@@ -173,7 +173,7 @@ class DialogMessageSearchInput(PeriodSerializer):
         max_length=1024,
         required=False,
         allow_blank=True,
-        help_text="may be left out with `from_user` or a date",
+        help_text="may be left out with `from_user`",
     )
     from_user = serializers.CharField(
         required=False, max_length=256, help_text="id, `@username` or `me`"
@@ -182,8 +182,7 @@ class DialogMessageSearchInput(PeriodSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
-        narrowed = attrs.get("from_user") or attrs.get("start_date") or attrs.get("end_date")
-        if not attrs.get("q") and not narrowed:
+        if not attrs.get("q") and not attrs.get("from_user"):
             raise serializers.ValidationError({"q": "This field is required."})
         return attrs
 

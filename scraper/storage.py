@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.files import File as DjangoFile
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-_KINDS = ("document", "photo", "chat_photo")
+_KINDS = ("document", "photo", "chat_photo", "imported")
 
 
 class MediaStorage(FileSystemStorage):
@@ -81,11 +81,6 @@ def move_in(part: Path, name: str) -> None:
         return
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 @dataclass(slots=True)

@@ -61,10 +61,10 @@ def submit(page: Page) -> "Future[None]":
 
 def store_pages(pages: Sequence[Page]) -> None:
     """Store pages of any chats in the caller's transaction."""
-    living = set(
-        Chat.objects.filter(pk__in={page.scope.pk for page in pages}).values_list("pk", flat=True)
-    )
+    living = _living({page.scope.pk for page in pages}) if pages else set()
     pages = [page for page in pages if page.scope.pk in living]
+    if not pages:
+        return
     built = [rows.build(page.scope, page.messages, page.account_id) for page in pages]
     upsert_messages([row for each in built for row in each.messages])
     _upsert_private(pages, built)
@@ -73,6 +73,14 @@ def store_pages(pages: Sequence[Page]) -> None:
         if page.reconcile and page.covered is not None:
             _reconcile(page)
     _cover(pages)
+
+
+def _living(chats: set[int]) -> set[int]:
+    """Return which of the chats are still there."""
+    with connection.cursor() as cursor:
+        marks = ", ".join(["%s"] * len(chats))
+        cursor.execute(f"SELECT id FROM scraper_chat WHERE id IN ({marks})", [*chats])
+        return {row[0] for row in cursor.fetchall()}
 
 
 def upsert_messages(incoming: Iterable[tuple[Any, ...]]) -> None:
@@ -270,8 +278,13 @@ def _cover(pages: Sequence[Page]) -> None:
         coverage.add(pk, intervals, openings.get(pk))
         if pk in openings:
             Chat.objects.filter(pk=pk).update(top_message_id=max(high for _, high in intervals))
-    for pk, count in counts.items():
-        Chat.objects.filter(pk=pk).exclude(count=count).update(count=count)
+    with connection.cursor() as cursor:
+        for pk, count in counts.items():
+            cursor.execute(
+                "UPDATE scraper_chat SET count = %s "
+                "WHERE id = %s AND (count IS NULL OR count <> %s)",
+                [count, pk, count],
+            )
 
 
 def newest_id(scope: ChatScope) -> int:

@@ -38,10 +38,16 @@ def upsert(
         if connection.vendor == "postgresql" and len(rows) >= COPY_FROM:
             _copy(cursor, table, names, rows, tail)
             return
-        one = f"({', '.join(['%s'] * len(columns))})"
+        # Django would write the marks of a page of rows anew each time.
+        mark, execute = (
+            ("?", connection.connection.execute)
+            if connection.vendor == "sqlite"
+            else ("%s", cursor.execute)
+        )
+        one = f"({', '.join([mark] * len(columns))})"
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             part = rows[start : start + ROWS_PER_STATEMENT]
-            cursor.execute(
+            execute(
                 f"INSERT INTO {table} ({names}) VALUES {', '.join([one] * len(part))}{tail}",
                 [value for row in part for value in row],
             )

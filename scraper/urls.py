@@ -35,5 +35,5 @@ api: list[URLPattern | URLResolver] = [
 
 urlpatterns = [
     path("api/v3/", include(api)),
-    path("skill.md", views.skill_file, name="skill"),
+    path("skill.md", views.SkillView.as_view(), name="skill"),
 ]

@@ -3,19 +3,19 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.models import Scope
 from core.errors import BadRequest, TooLarge, ValidationFailed
 from core.validation import validated
 from scraper import dialogs, folders, runtime_settings, search, serializers
-from scraper.base import SESSION, SessionView, query_of, refusals, responses
+from scraper.base import SESSION, OneAnswer, SessionView, query_of, refusals, responses
 
 DIALOG = OpenApiParameter(
     "dialog_id",
@@ -135,6 +135,7 @@ class SettingsFileView(SessionView):
         "PUT": Scope.ADMIN.value,
     }
     parser_classes = [YamlParser]
+    content_negotiation_class = OneAnswer
 
     @extend_schema(
         tags=["settings"],
@@ -162,8 +163,19 @@ class SettingsFileView(SessionView):
         return Response(replaced.as_dict())
 
 
-@require_safe
-def skill_file(request: HttpRequest) -> HttpResponse:
-    """Serve SKILL.md, which tells agents how to use the hub."""
-    text = (settings.BASE_DIR / "SKILL.md").read_bytes()
-    return HttpResponse(text, content_type="text/markdown; charset=utf-8")
+class SkillView(APIView):
+    """SKILL.md, which tells agents how to use the hub."""
+
+    authentication_classes = []
+    permission_classes = []
+    content_negotiation_class = OneAnswer
+
+    @extend_schema(
+        tags=["hub"],
+        auth=[],
+        responses={(200, "text/markdown"): OpenApiResponse(OpenApiTypes.STR)},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Tell agents how to use the hub."""
+        text = (settings.BASE_DIR / "SKILL.md").read_bytes()
+        return HttpResponse(text, content_type="text/markdown; charset=utf-8")

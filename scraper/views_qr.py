@@ -9,7 +9,6 @@ import qrcode.image.svg
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,7 +16,7 @@ from accounts.models import Scope
 from core.errors import Conflict
 from core.validation import validated
 from scraper import qr, serializers
-from scraper.base import USER, CallerView, refusals, responses
+from scraper.base import USER, CallerView, OneAnswer, refusals, responses
 from scraper.qr import QrView
 from scraper.qr_models import QrStatus
 
@@ -98,18 +97,9 @@ class QrPasswordView(CallerView):
         return Response(shown(qr.submit_password(login, password=body["password"])))
 
 
-class _AnyImage(DefaultContentNegotiation):
-    """Whatever `Accept` says: the address names the kind of image, errors are JSON."""
-
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class _QrImageView(CallerView):
     required_scope = Scope.SESSIONS.value
-    content_negotiation_class = _AnyImage
+    content_negotiation_class = OneAnswer
     content_type = ""
 
     def draw(self, text: str) -> bytes:

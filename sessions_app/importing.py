@@ -1,4 +1,7 @@
-"""Make rows of sessions that were found elsewhere."""
+"""Make rows of sessions that were found elsewhere; rooms above import what they own."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,6 +14,21 @@ from sessions_app.lookup import check_name, get_or_create_session
 from sessions_app.models import SessionState, TelegramSession
 from sessions_app.seeds import FoundSession
 from sessions_app.store import key_fingerprint, upsert_boxes, upsert_entities
+
+SeedImporter = Callable[[Path, User], tuple[Sequence[str], list[Sequence[object]]]]
+"""Imports from a program's directory; returns the head and the rows of a table to show."""
+
+_importers: list[tuple[str, SeedImporter]] = []
+
+
+def register_seed_importer(kind: str, importer: SeedImporter) -> None:
+    """Have `manage.py import_seed KIND` call it, too (from `AppConfig.ready()`)."""
+    if (kind, importer) not in _importers:
+        _importers.append((kind, importer))
+
+
+def seed_importers(kind: str) -> list[SeedImporter]:
+    return [importer for name, importer in _importers if name == kind]
 
 
 def import_session(owner: User, found: FoundSession) -> str:

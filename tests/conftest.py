@@ -100,3 +100,22 @@ def make_hub(tmp_path: Path, telegram: Sandbox, migrated: Path) -> Iterator[Call
 def hub(make_hub: Callable[..., Hub]) -> Hub:
     """A running hub in open mode."""
     return make_hub().start()
+
+
+@pytest.fixture(scope="module")
+def module_telegram() -> Iterator[Sandbox]:
+    """A Telegram that the tests of one module share; each brings users of its own."""
+    with Sandbox(seed=1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def module_hub(
+    tmp_path_factory: pytest.TempPathFactory, module_telegram: Sandbox, migrated: Path
+) -> Iterator[Hub]:
+    """A hub in open mode that the tests of one module share: starting one takes seconds."""
+    directory = tmp_path_factory.mktemp("hub", numbered=True)
+    shutil.copy(migrated, directory / "tghub.sqlite3")
+    hub = Hub(directory, module_telegram)
+    yield hub.start()
+    hub.close()

@@ -1,5 +1,6 @@
 """Events over long polling, server-sent events and WebSockets: each once, in order."""
 
+import base64
 import json
 import random
 import shutil
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from realtime.shapes import event_schema
 from sandbox import Sandbox
 from sandbox.world import World
 from tests.hub import Hub, wait_until
@@ -70,6 +73,7 @@ KEYS = {
     "doomed": {"username": "alice", "scopes": ["read"]},
 }
 MAKE_KEYS = """
+import base64
 import json
 from sessions_app.grants import create_key_for_sessions
 made = {
@@ -227,6 +231,38 @@ def test_others_see_nothing(hub: Hub, telegram: Sandbox) -> None:
         "/api/v3/events", params={"since": start}, headers={"Authorization": f"Bearer {limited}"}
     ).json()
     assert "s1" not in {event["session"] for event in answer["events"]}
+
+
+def test_a_replay_shows_nothing_of_a_channel_that_was_left(hub: Hub, telegram: Sandbox) -> None:
+    world = telegram.world
+    boris, user = world.by_phone("+15550300000"), world.by_phone("+15550300002")
+    club = world.add_channel("Club", boris, [user], megagroup=True)
+    start = poll(hub)["next"]
+    world.post(boris, club, "for members")
+    wanted = {"session": "s2", "chat": club.peer}
+    wait_until(lambda: poll(hub, start, **wanted, kind="message.new")["events"])
+    world.kick(club, user)
+    wait_until(lambda: poll(hub, start, **wanted, kind="chat.member")["events"])
+    wait_until(lambda: not poll(hub, start, **wanted, kind="message.new")["events"])
+
+
+def test_every_event_is_as_its_schema_says(hub: Hub, telegram: Sandbox) -> None:
+    world = telegram.world
+    boris, user = world.by_phone("+15550300000"), world.by_phone("+15550300003")
+    start = poll(hub)["next"]
+    message = world.post(boris, user, "hello")
+    world.edit(message, text="hello!")
+    world.react(boris, message, "👍")
+    world.read(boris, user)
+    world.delete(world.post(boris, user, "oops"))
+    world.kick(world.add_group("Friends", boris, [user]), user)
+    kinds = {"message.new", "message.edited", "message.reactions", "message.deleted", "chat.member"}
+    wait_until(lambda: kinds <= {event["kind"] for event in poll(hub, start)["events"]})
+    cursor = 0
+    while events := poll(hub, cursor, limit=1000)["events"]:
+        cursor = events[-1]["id"]
+        for event in events:
+            jsonschema.validate(event, event_schema(event["kind"]))
 
 
 def test_a_stream_resumes_after_its_last_event(hub: Hub, telegram: Sandbox) -> None:
@@ -416,3 +452,31 @@ def test_streams_end_with_the_hub(
         assert hub.stop() == 0
         with pytest.raises(ConnectionClosed):
             client.receive()
+
+
+def test_events_reach_the_clients_of_another_hub(
+    make_hub: Callable[..., Hub], telegram: Sandbox, postgresql_database: str, redis_server: str
+) -> None:
+    """Two hubs share a database; one owns the session, a client listens at the other."""
+    shared = {
+        "DATABASE_URL": postgresql_database,
+        "REDIS_URL": redis_server,
+        "TGHUB_ENCRYPTION_KEYS": base64.b64encode(bytes(32)).decode(),
+        "SECRET_KEY": "the same for both",
+    }
+    owner, other = make_hub("owner", **shared), make_hub("other", **shared)
+    owner.manage("migrate", "--verbosity", "0")
+    owner.start()
+    other.start()
+    owner.log_in("boris", "+15550300000", telegram.login_code)
+    owner.wait_connected("boris")
+    world = telegram.world
+    with websocket(other) as client, event_stream(other, session="boris") as events:
+        client.log_in(session="boris")
+        client.ask("subscribe", {"kinds": ["message.new"]})
+        next(events)
+        world.post(world.by_phone("+15550300001"), world.by_phone("+15550300000"), "across")
+        assert text_of(client.receive()["data"]) == "across"
+        assert any(data and data["kind"] == "message.new" for _, _, data in events)
+    assert "Redis does not tell" not in other.log()
+    assert "notice events later" not in owner.log()

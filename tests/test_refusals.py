@@ -1,6 +1,8 @@
 """Every refusal of the error table, and bodies that no client should send."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,9 +11,26 @@ from sandbox import Sandbox
 from tests.hub import Hub
 
 
-@pytest.fixture
-def keyed(make_hub: Callable[..., Hub]) -> Hub:
-    return make_hub(TGHUB_AUTH="keys").start()
+@pytest.fixture(scope="module")
+def hub(module_hub: Hub) -> Hub:
+    return module_hub
+
+
+@pytest.fixture(scope="module")
+def telegram(module_telegram: Sandbox) -> Sandbox:
+    return module_telegram
+
+
+@pytest.fixture(scope="module")
+def keyed(
+    tmp_path_factory: pytest.TempPathFactory, telegram: Sandbox, migrated: Path
+) -> Iterator[Hub]:
+    """A hub in keys mode."""
+    directory = tmp_path_factory.mktemp("keyed")
+    shutil.copy(migrated, directory / "tghub.sqlite3")
+    hub = Hub(directory, telegram, TGHUB_AUTH="keys")
+    yield hub.start()
+    hub.close()
 
 
 def make_key(hub: Hub, user: str, *words: str) -> dict[str, str]:
@@ -105,8 +124,8 @@ def test_open_mode_is_for_this_machine_only(hub: Hub) -> None:
         assert is_error(answer, answer.status_code)
 
 
-def test_open_mode_refuses_to_listen_elsewhere(make_hub: Callable[..., Hub]) -> None:
-    done = make_hub().manage("serve", "--host", "0.0.0.0", "--port", "0", check=False)
+def test_open_mode_refuses_to_listen_elsewhere(hub: Hub) -> None:
+    done = hub.manage("serve", "--host", "0.0.0.0", "--port", "0", check=False)
     assert done.returncode != 0
     assert "TGHUB_OPEN_ANYWHERE" in done.stderr
     assert "Traceback" not in done.stderr

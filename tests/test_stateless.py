@@ -403,6 +403,22 @@ def test_who_may_call(rig: Any, alice: dict[str, str], telegram: Sandbox) -> Non
     assert is_error(early, 409, "wrong_login_step")
 
 
+def test_errors_in_russian(rig: Any, alice: dict[str, str]) -> None:
+    russian = {"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"}
+    missing = rig.one.get("/chats", headers=russian)
+    assert is_error(missing, 401, "missing_session_string")
+    assert missing.json()["detail"] == "Отсутствует X-Session-String."
+    assert missing.headers["Content-Language"] == "ru"
+    unknown = rig.one.get("/messages/?chat_id=@nobody_has_it", headers={**alice, **russian})
+    assert unknown.json()["detail"] == "Такого имени пользователя ни у кого нет."
+    invalid = rig.one.get("/messages/?chat_id=me&limit=x", headers={**alice, **russian}).json()
+    assert invalid["errors"] == {"limit": ["Введите правильное число."]}
+    assert rig.one.get("/no/such/route", headers=russian).json()["detail"] == "Не найдено."
+    large = rig.one.http.post("/message/send", content=b"x" * 2_000_000, headers=russian)
+    assert large.json()["detail"] == "Тело запроса слишком велико."
+    assert rig.one.get("/chats").json()["detail"] == "X-Session-String is missing."
+
+
 def test_wrong_codes_and_passwords_leave_the_login_open(rig: Any, telegram: Sandbox) -> None:
     headers = begin(rig, BOB)
     wrong = rig.two.post("/auth/verify_code", {"code": "00000"}, headers=headers)

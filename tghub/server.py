@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from core.asgi import accepted_language
 from core.errors import SERVER_ERROR, ApiError, to_response_parts
 from core.middleware import security_headers
 from core.request_id import HEADER, choose_request_id
@@ -90,7 +91,9 @@ class Request(WebRequest):  # type: ignore[misc]
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """Answer what never reached the application, as the application would."""
         detail = body if status != 500 else SERVER_ERROR
-        parts = to_response_parts(ApiError(detail, status=status))
+        languages = self.requestHeaders.getRawHeaders(b"accept-language") or [b""]
+        with accepted_language(languages[0].decode("latin-1")):
+            parts = to_response_parts(ApiError(detail, status=status))
         offered = (self.requestHeaders.getRawHeaders(HEADER) or [None])[0]
         headers = {
             "Content-Type": "application/json",

@@ -329,6 +329,8 @@ LOGGING = {
         # Django's own handlers would print past the redaction.
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
+        # With a traceback for each request to a wrong Host, which `django.request` tells of too.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Where the hub listens stands in its `ready:` line.
         "daphne.server": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"},
         # Losing a connection is ordinary, and the engine's supervisor tells of it.

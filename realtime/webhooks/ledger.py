@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -35,7 +35,9 @@ from sessions_app.purge import Purge
 logger = logging.getLogger(__name__)
 
 PAGE_EVENTS = 200
-WINDOW = 500
+# So many may wait for one endpoint before the log is read no further for it. Far more than
+# a page: an event that its receiver never takes must hold up its own session alone.
+WINDOW = 10_000
 REDELIVERIES = 50
 # An endpoint that answered nothing but 410 for so long is paused.
 GONE_AFTER = timedelta(hours=23)
@@ -126,23 +128,26 @@ def owners_of_news(since: int) -> tuple[set[int], int]:
     return set(users.distinct()), last
 
 
-def pending(endpoint_id: int) -> list[Due]:
-    """Return what waits, oldest first, within limits; redeliveries have lanes of their own."""
+def pending(endpoint_id: int, *, redeliveries: bool) -> list[Due]:
+    """Return what waits, oldest first, up to a limit: in the order, or asked for by hand."""
     rows = Delivery.objects.filter(endpoint_id=endpoint_id, state=DeliveryState.PENDING)
-    columns = ("pk", "session_id", "attempts", "next_attempt_at", "expires_at")
+    limit = REDELIVERIES if redeliveries else WINDOW
+    return _due(rows.filter(is_redelivery=redeliveries), limit)
+
+
+def _due(rows: QuerySet[Delivery], limit: int) -> list[Due]:
+    columns = ("pk", "session_id", "is_redelivery", "attempts", "next_attempt_at", "expires_at")
     found = []
-    for again, limit in ((False, WINDOW), (True, REDELIVERIES)):
-        some = rows.filter(is_redelivery=again).order_by("pk").values_list(*columns)[:limit]
-        for pk, session_id, attempts, at, expires_at in some:
-            lane = ("again", pk) if again else ("session", session_id)
-            found.append(Due(pk, lane, attempts, at, expires_at))
+    for pk, session_id, again, *facts in rows.order_by("pk").values_list(*columns)[:limit]:
+        # Redeliveries have lanes of their own.
+        found.append(Due(pk, ("again", pk) if again else ("session", session_id), *facts))
     return found
 
 
-def advance(endpoint_id: int, owner: Owner, cursor: int, room: int) -> int:
-    """Read the log after `cursor`, store what is due for the endpoint, return the new cursor.
+def advance(endpoint_id: int, owner: Owner, cursor: int, room: int) -> tuple[int, list[Due]]:
+    """Read the log after `cursor` and store what is due for the endpoint.
 
-    Raises NotOurs.
+    Returns the new cursor and what became due. Raises NotOurs.
     """
     endpoint = _own_endpoint(endpoint_id, owner)
     sessions = _readable(endpoint)
@@ -159,7 +164,7 @@ def advance(endpoint_id: int, owner: Owner, cursor: int, room: int) -> int:
     elif page.events:
         reached = page.next
     else:
-        return page.next
+        return page.next, []
     now = timezone.now()
     rows = [
         new_delivery(endpoint_id, now, event_id=e.id, kind=e.kind, session_id=e.session_id)
@@ -169,12 +174,13 @@ def advance(endpoint_id: int, owner: Owner, cursor: int, room: int) -> int:
         reset = {"id": page.oldest - 1, "oldest": page.oldest}
         rows.append(new_delivery(endpoint_id, now, kind=payload.RESET, own_data=reset))
     writer.submit(lambda: _store_due(endpoint_id, owner, reached, rows)).result()
-    return reached
+    stored = Delivery.objects.filter(uid__in=[row.uid for row in rows])
+    return reached, _due(stored, len(rows))
 
 
 def _store_due(endpoint_id: int, owner: Owner, cursor: int, rows: Sequence[Delivery]) -> None:
     save_cursor(endpoint_id, owner, cursor)
-    Delivery.objects.bulk_create(rows, ignore_conflicts=True, batch_size=100)
+    Delivery.objects.bulk_create(rows, ignore_conflicts=True, batch_size=50)
 
 
 def save_cursor(endpoint_id: int, owner: Owner, cursor: int) -> None:

@@ -91,7 +91,8 @@ class Outbox:
         except Exception:
             logger.exception("The outbox of webhooks ended")
         finally:
-            self._database.submit(connection.close)
+            # Not `connection.close`: that would be this thread's.
+            self._database.submit(lambda: connection.close())
             self._database.shutdown(wait=False)
 
     async def _main(self) -> None:

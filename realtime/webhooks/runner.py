@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ class Runner:
         self._known: set[int] = set()
         # There was more in the log than may wait here.
         self._full = False
+        # What waits in the database is not all in the lanes.
+        self._recover = True
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def run(self) -> None:
@@ -62,6 +65,7 @@ class Runner:
                     try:
                         await self._look(lanes)
                     except (DatabaseError, InterfaceError, Unavailable) as exc:
+                        self._recover = True
                         logger.warning("Webhook %s waits: %s", self.endpoint_id, type(exc).__name__)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(POLL_SECONDS):
@@ -76,18 +80,21 @@ class Runner:
     async def _look(self, lanes: asyncio.TaskGroup) -> None:
         """Put what is due into the lanes, and read on in the log while there is room."""
         database = self.outbox.database
+        if self._recover:
+            self._add(await database(ledger.pending, self.endpoint_id, redeliveries=False), lanes)
+            self._recover = False
+        self._add(await database(ledger.pending, self.endpoint_id, redeliveries=True), lanes)
         while True:
-            for due in await database(ledger.pending, self.endpoint_id):
-                self._add(due, lanes)
             room = ledger.WINDOW - len(self._known)
             self._full = room <= 0
             if self._full or not self.outbox.lease.held:
                 return
             before = self._cursor
-            self._cursor = await database(
+            self._cursor, due = await database(
                 ledger.advance, self.endpoint_id, self.owner, before, room
             )
-            if self._cursor == before:
+            self._add(due, lanes)
+            if not due:
                 break
         if time.monotonic() >= self._saved_at + SAVE_CURSOR_SECONDS:
             await self.save_cursor()
@@ -100,15 +107,16 @@ class Runner:
             job = writer.submit(lambda: ledger.save_cursor(self.endpoint_id, self.owner, cursor))
             await asyncio.wrap_future(job)
 
-    def _add(self, due: Due, lanes: asyncio.TaskGroup) -> None:
-        if due.id in self._known:
-            return
-        self._known.add(due.id)
-        lane = self._lanes.get(due.lane)
-        if lane is None:
-            lane = self._lanes[due.lane] = deque()
-            lanes.create_task(self._post_lane(due.lane, lane))
-        lane.append(due)
+    def _add(self, found: Sequence[Due], lanes: asyncio.TaskGroup) -> None:
+        for due in found:
+            if due.id in self._known:
+                continue
+            self._known.add(due.id)
+            lane = self._lanes.get(due.lane)
+            if lane is None:
+                lane = self._lanes[due.lane] = deque()
+                lanes.create_task(self._post_lane(due.lane, lane))
+            lane.append(due)
 
     async def _post_lane(self, name: tuple[str, int | None], lane: deque[Due]) -> None:
         """Post one after the other, each until it is delivered or given up."""
@@ -197,6 +205,7 @@ class Runner:
         try:
             await asyncio.wrap_future(writer.submit_item(ledger.store_attempts, attempt))
         except Exception as exc:
+            self._recover = True
             logger.warning("Webhook %s: not stored: %s", self.endpoint_id, type(exc).__name__)
 
 

@@ -38,21 +38,21 @@ def test_it_works(scene: Any) -> None:
 
 
 def test_ranges_cold_and_warm(scene: Any) -> None:
-    blob = Blob(20 * MB + 5, seed=6)
+    blob = Blob(12 * MB + 5, seed=6)
     uuid = scene.post(blob)
-    far = scene.get(uuid, headers={"range": f"bytes={18 * MB + 3}-{18 * MB + 1002}"})
+    far = scene.get(uuid, headers={"range": f"bytes={10 * MB + 3}-{10 * MB + 1002}"})
     assert far.status == 206
-    assert far.headers["content-range"] == f"bytes {18 * MB + 3}-{18 * MB + 1002}/{blob.size}"
-    assert far.body == blob.read(18 * MB + 3, 1000)
+    assert far.headers["content-range"] == f"bytes {10 * MB + 3}-{10 * MB + 1002}/{blob.size}"
+    assert far.body == blob.read(10 * MB + 3, 1000)
     assert scene.fetches() <= 2
     end = scene.get(uuid, headers={"range": "bytes=-7"})
     assert (end.status, end.body) == (206, blob.read(blob.size - 7, 7))
-    rest = scene.get(uuid, headers={"range": f"bytes={19 * MB}-"})
-    assert rest.body == blob.read(19 * MB)
+    rest = scene.get(uuid, headers={"range": f"bytes={11 * MB}-"})
+    assert rest.body == blob.read(11 * MB)
     whole = scene.get(uuid)
     assert whole.body == blob.read()
     asked = scene.fetches()
-    assert asked <= 41 + 6
+    assert asked <= 25 + 6
     for header in ("bytes=0-0", f"bytes={blob.size - 1}-", "bytes=5-100"):
         warm = scene.get(uuid, headers={"range": header})
         assert warm.status == 206
@@ -94,7 +94,7 @@ def test_a_range_ahead_goes_first(scene: Any, rig: Any) -> None:
     from scraper.tests.rig import run
     from scraper.tests.web import path_of
 
-    blob = Blob(60 * MB, seed=8)
+    blob = Blob(40 * MB, seed=8)
     uuid = scene.post(blob)
     rig.sandbox.faults.latency(0.05, method="upload.getFile")
     order: list[str] = []
@@ -112,7 +112,7 @@ def test_a_range_ahead_goes_first(scene: Any, rig: Any) -> None:
 
         async def far() -> Any:
             await started.wait()
-            wanted = {"range": f"bytes={50 * MB}-{51 * MB}"}
+            wanted = {"range": f"bytes={30 * MB}-{31 * MB}"}
             answer = await scene.web.aget(path_of(uuid), scene.session, headers=wanted)
             order.append("far")
             return answer
@@ -121,9 +121,9 @@ def test_a_range_ahead_goes_first(scene: Any, rig: Any) -> None:
 
     everything, part = run(both())
     assert order == ["far", "whole"]
-    assert part.body == blob.read(50 * MB, MB + 1)
+    assert part.body == blob.read(30 * MB, MB + 1)
     assert everything.body == blob.read()
-    assert scene.fetches() <= 120 + 48
+    assert scene.fetches() <= 80 + 48
 
 
 def test_two_clients_join_one_download(scene: Any, rig: Any) -> None:
@@ -155,9 +155,7 @@ def test_one_document_in_two_messages_is_fetched_once(scene: Any, rig: Any) -> N
     assert scene.fetches() == 2
 
 
-def test_the_same_content_under_two_ids_is_stored_once(
-    scene: Any, rig: Any, settings: Any
-) -> None:
+def test_the_same_content_under_two_ids_is_stored_once(scene: Any, rig: Any, settings: Any) -> None:
     from scraper import download
     from scraper.models import File
 
@@ -236,11 +234,11 @@ def test_telegram_asks_to_wait(scene: Any, rig: Any) -> None:
     assert 500 < int(answer.headers["retry-after"]) <= 600
 
 
-@pytest.mark.parametrize("name", ["", "nothing", "%00", "a" * 5000, "../../etc/passwd"])
-def test_names_that_are_none(scene: Any, name: str) -> None:
-    answer = scene.get(name)
-    assert answer.status in (400, 404)
-    assert answer.json()["detail"]
+def test_names_that_are_none(scene: Any) -> None:
+    for name in ("", "nothing", "%00", "a" * 5000, "../../etc/passwd"):
+        answer = scene.get(name)
+        assert answer.status in (400, 404)
+        assert answer.json()["detail"]
 
 
 def test_an_unknown_uuid(scene: Any) -> None:

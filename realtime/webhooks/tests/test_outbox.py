@@ -30,6 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def quick(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.TGHUB_WEBHOOK_ALLOW_NETS = ["127.0.0.0/8"]
+    settings.TGHUB_ENCRYPTION_KEYS = ["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="]
     monkeypatch.setattr(runner, "FIRST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(runner, "LONGEST_RETRY_SECONDS", 0.05)
     writer.start()
@@ -62,6 +63,7 @@ def wait_for_states(endpoint: WebhookEndpoint, **wanted: int) -> None:
     wait_until(lambda: state_of(endpoint) == Counter(wanted), what=str(wanted))
 
 
+@pytest.mark.database
 def test_it_works(alice: User, session: TelegramSession) -> None:
     with receiving() as receiver, outbox_running():
         endpoint, secret = endpoints.create_endpoint(alice, url=receiver.url + "/hook")
@@ -107,6 +109,7 @@ def test_the_filters(alice: User, session: TelegramSession) -> None:
         assert len(receiver.posts) == 6
 
 
+@pytest.mark.database
 def test_order_holds_per_session_though_many_fail(alice: User) -> None:
     sessions = [make_session(f"s{n}", alice, ready=False) for n in range(4)]
     tried: dict[str, int] = defaultdict(int)
@@ -274,6 +277,21 @@ def test_a_long_backlog_comes_in_order(
             wait_for_states(endpoint, delivered=150)
 
 
+def test_an_event_that_is_never_taken_holds_up_its_session_alone(alice: User) -> None:
+    cursed, well = make_session("a", alice, ready=False), make_session("b", alice, ready=False)
+
+    def answer(post: Post) -> int:
+        return 400 if post.json["data"]["session"] == "a" else 200
+
+    with receiving(answer) as receiver:
+        endpoint = make_endpoint(alice, receiver.url)
+        happen(cursed, 450)
+        wanted = happen(well, 3)
+        with outbox_running():
+            assert ids(receiver.wait_for(3)) == wanted
+            wait_for_states(endpoint, delivered=3, pending=450)
+
+
 # Whose events
 
 
@@ -361,6 +379,7 @@ def test_a_webhook_ends_with_its_key(alice: User, session: TelegramSession, how:
         assert ids(receiver.wait_for(3))[1:] == missed
 
 
+@pytest.mark.database
 def test_a_destroyed_session_leaves_nothing(alice: User) -> None:
     session = make_session("a", alice, ready=False)
     with receiving(lambda post: 500) as receiver, outbox_running():
@@ -440,6 +459,7 @@ def test_nothing_is_posted_without_the_lease(alice: User, session: TelegramSessi
         wait_for_states(endpoint, delivered=3)
 
 
+@pytest.mark.database
 def test_two_nodes_share_no_endpoint(alice: User, session: TelegramSession) -> None:
     """The second takes over when the first one's lease is over."""
     for name in ("one", "two"):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.webhooks import sender
+from realtime.webhooks.checks import check_allowed_networks
 from realtime.webhooks.safety import UnsafeUrl, check_addresses, is_public, parse_url
 from tests.receiver import Receiver, receiving
 
@@ -194,3 +195,13 @@ def test_allowed_networks_open_plain_http_and_any_port(settings: Any) -> None:
     for address in ("93.184.216.34", "10.0.0.1"):
         with pytest.raises(UnsafeUrl):
             check_addresses([address], target)
+
+
+@pytest.mark.parametrize(
+    ("networks", "errors"), [([], 0), (["10.0.0.0/8", "::1"], 0), (["lan", "10.0.0.0/99"], 2)]
+)
+def test_what_is_no_network_is_found_at_the_start(
+    settings: Any, networks: list[str], errors: int
+) -> None:
+    settings.TGHUB_WEBHOOK_ALLOW_NETS = networks
+    assert [error.id for error in check_allowed_networks()] == ["realtime.E001"] * errors

@@ -2,15 +2,13 @@
 
 import threading
 from argparse import ArgumentParser
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.validation import parse_moment
 from scraper import job_runner, jobs, loop
+from scraper.management.arguments import find_session, moment
 from scraper.models import Job, JobState
-from sessions_app.models import TelegramSession
 from sessions_app.run_engine import engine_for_command
 
 LOOK_SECONDS = 0.5
@@ -35,11 +33,11 @@ class Command(BaseCommand):
         media.add_argument("--no-media", dest="media", action="store_false")
 
     def handle(self, *args: Any, name: str, chat: str, **options: Any) -> None:
-        since, until = _moment(options["since"]), _moment(options["until"], end=True)
+        since, until = moment(options["since"]), moment(options["until"], end=True)
         if since and until and since > until:
             raise CommandError("--since is after --until.")
         with engine_for_command() as beside_a_hub:
-            session = _find(name, options["user"])
+            session = find_session(name, options["user"])
             job = jobs.create(
                 session,
                 session.owner_id,
@@ -89,26 +87,3 @@ def _bar(facts: jobs.JobDict) -> str:
     if facts["retry_after"]:
         text += f", Telegram asks to wait {facts['retry_after']} s"
     return text.ljust(100)
-
-
-def _moment(text: str | None, *, end: bool = False) -> datetime | None:
-    if text is None:
-        return None
-    moment = parse_moment(text, end=end)
-    if moment is None:
-        raise CommandError(f"{text} is no date: YYYY-MM-DD or YYYY-MM-DD HH:MM:SS.")
-    return moment
-
-
-def _find(name: str, username: str | None) -> TelegramSession:
-    sessions = TelegramSession.objects.select_related("owner").filter(name=name)
-    if username:
-        sessions = sessions.filter(owner__username=username)
-    found = list(sessions[:2])
-    if not found:
-        raise CommandError(f"There is no session {name}.")
-    if len(found) > 1:
-        raise CommandError(f"Several users have a session {name}: say --user.")
-    if not found[0].is_ready:
-        raise CommandError(f"The session {name} is not logged in.")
-    return found[0]

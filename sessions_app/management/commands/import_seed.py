@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User, record
-from sessions_app.importing import import_session
+from sessions_app.importing import import_session, seed_importers
 from sessions_app.management.tables import table
 from sessions_app.seeds import Unreadable, read_hub, read_scraper
 
@@ -44,5 +44,9 @@ class Command(BaseCommand):
         self.stdout.write(table(("SESSION", "USER ID", "RESULT", "WHY"), rows))
         record("sessions.imported", user=owner, target=kind, imported=imported)
         self.stdout.write(f"{imported} of {len(found)} sessions imported for {user}.")
+        for importer in seed_importers(kind) if path.is_dir() else []:
+            head, lines = importer(path, owner)
+            if lines:
+                self.stdout.write(table(tuple(head), lines))
         if imported:
             self.stdout.write("See whether they still work: manage.py restore_sessions")

@@ -1,0 +1,113 @@
+"""What the benches of histories share: a Telegram, hubs, and a client that only reads."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench._telegram import PHONE
+from sandbox.client import Control
+from tests.hub import ROOT, Hub, hub_process
+
+SESSION = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Telegram:
+    """The sandbox's process, as `tests.hub.Hub` takes it; `peer` is the channel."""
+
+    dc: str
+    public_key_file: Path
+    control_port: int
+    peer: int
+    control: Control
+
+    def login_code(self, phone: str) -> str:
+        return self.control.login_code(phone)
+
+
+@contextlib.contextmanager
+def telegram(*arguments: object, module: str = "bench._telegram") -> Iterator[Telegram]:
+    """Run a sandbox in a process of its own: `bench._telegram POSTS`, or another module."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None and process.stdin is not None
+    try:
+        facts: dict[str, Any] = json.loads(process.stdout.readline())
+        with Control(facts["control_port"]) as control:
+            yield Telegram(
+                facts["dc"],
+                Path(facts["public_key_file"]),
+                facts["control_port"],
+                facts["peer"],
+                control,
+            )
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def hub(server: Telegram) -> Iterator[Hub]:
+    """Yield a fresh hub, one session of which is logged in."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        environment = {**os.environ, "DATA_DIR": name}
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            env=environment,
+            cwd=ROOT,
+            check=True,
+        )
+        with hub_process(directory, server, LOG_LEVEL="warning") as running:
+            running.log_in(SESSION, PHONE, server.login_code)
+            running.wait_connected(SESSION)
+            yield running
+
+
+def drain(running: Hub, path: str, *, first: bool = False) -> tuple[float, int, bytes]:
+    """Read an answer to its end (or its `first` data); return the seconds, size, last bytes.
+
+    A bare socket: the client costs next to nothing of the machine that it shares.
+    """
+    address = urlsplit(running.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        request = (
+            f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
+            f"X-Telegram-Username: {SESSION}\r\nAccept: text/event-stream\r\n\r\n"
+        )
+        started = time.perf_counter()
+        connection.sendall(request.encode())
+        size, tail = 0, b""
+        while chunk := connection.recv(1 << 18):
+            size += len(chunk)
+            tail = (tail + chunk)[-1000:]
+            if first and b"data:" in tail:
+                break
+        return time.perf_counter() - started, size, tail
+
+
+def ended(tail: bytes) -> dict[str, int]:
+    """Return what `event: end` said of a stream; raises ValueError when there was none."""
+    start = tail.rindex(b"event: end")
+    body = tail[start:].split(b"data: ", 1)[1].split(b"\n", 1)[0]
+    found: dict[str, int] = json.loads(body)
+    return found
+
+
+__all__ = ["SESSION", "Telegram", "drain", "ended", "hub", "telegram"]
