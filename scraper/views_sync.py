@@ -193,7 +193,6 @@ class JobListView(SessionView):
         operation_id="api_v3_jobs_list",
         tags=["scraper"],
         summary="List the session's jobs",
-        operation_id="api_v3_jobs_list",
         parameters=[
             *SESSION,
             OpenApiParameter("state", str, many=True, enum=JobState.values),
