@@ -97,7 +97,7 @@ def drain(running: Hub, path: str, *, first: bool = False) -> tuple[float, int, 
         while chunk := connection.recv(1 << 18):
             size += len(chunk)
             tail = (tail + chunk)[-1000:]
-            if first and b"data:" in tail:
+            if first and b"data:" in chunk:
                 break
         return time.perf_counter() - started, size, tail
 

@@ -192,7 +192,6 @@ class JobListView(SessionView):
     @extend_schema(
         tags=["scraper"],
         summary="List the session's jobs",
-        operation_id="api_v3_jobs_list",
         parameters=[
             *SESSION,
             OpenApiParameter("state", str, many=True, enum=JobState.values),

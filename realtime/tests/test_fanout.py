@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections
 
 from accounts.callers import Caller
 from accounts.models import ALL_SCOPES, User
@@ -36,6 +37,7 @@ async def fanout() -> AsyncIterator[Fanout]:
     found = Fanout()
     yield found
     found.close()
+    await sync_to_async(connections.close_all)()
 
 
 @sync_to_async
@@ -80,7 +82,7 @@ async def test_a_slow_feed_reads_the_log_again(
     await append(session, 0, 1)
     assert await take(slow, 1) == await take(quick, 1) == [0]
     waiting = asyncio.create_task(take(slow, 1, limit=1))
-    while not slow.live:
+    while not slow.live:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0)
     for start in range(1, 201, 10):
         await append(session, start, start + 10)
