@@ -135,6 +135,15 @@ def test_the_code_is_drawn(hub: Hub) -> None:
     assert hub.delete(f"{QR}/{token}").json() == {"status": "cancelled"}
 
 
+def test_a_name_in_any_script(hub: Hub, telegram: Sandbox) -> None:
+    log_in(hub, telegram, "Анна", EVE)
+    headers = {"X-Telegram-Username": "Анна".encode()}
+    for path in ("search/dialogs", "folders", "history/me"):
+        answer = hub.get(f"/api/v3/{path}", headers=headers)
+        assert answer.status_code == 200, answer.text
+    assert hub.delete("/session/Анна").status_code == 200
+
+
 def test_a_token_is_renewed_before_it_expires(hub: Hub, telegram: Sandbox) -> None:
     usual = telegram.world.limits
     telegram.world.limits = dataclasses.replace(usual, login_token_seconds=7)
