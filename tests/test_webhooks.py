@@ -12,6 +12,7 @@ from tests.hub import Hub, wait_until
 from tests.receiver import Post, Receiver, receiving
 
 URL = "/api/v3/webhooks"
+TOKEN = "T0KENT0KEN"
 
 
 def texts(posts: list[Post], session: str) -> list[str]:
@@ -137,25 +138,28 @@ def test_a_webhook_in_keys_mode(make_hub: Callable[..., Hub], telegram: Sandbox)
         secrets = {}
         for user in ("alice", "bob"):
             hub.http.headers["X-API-Key"] = keys[user]
-            number, secrets[user] = make_webhook(hub, f"{receiver.url}/{user}")
+            number, secrets[user] = make_webhook(hub, f"{receiver.url}/{user}/{TOKEN}")
             assert [w["id"] for w in hub.get(URL).json()["webhooks"]] == [number]
         assert hub.get(f"{URL}/1").status_code == 404
         say("alice", "event for alice")
         say("bob", "event for bob")
         for user in ("alice", "bob"):
             wait_until(
-                lambda user=user: texts(receiver.taken(f"/{user}"), "s") == [f"event for {user}"]
+                lambda user=user: (
+                    texts(receiver.taken(f"/{user}/{TOKEN}"), "s") == [f"event for {user}"]
+                )
             )
-            for post in receiver.taken(f"/{user}"):
+            for post in receiver.taken(f"/{user}/{TOKEN}"):
                 post.verify(secrets[user])
         tested = hub.post(f"{URL}/{number}/test").json()
         assert (tested["state"], tested["status_code"]) == ("delivered", 204)
         hub.manage("revoke_api_key", keys["alice"].split("_")[1])
         say("alice", "event that alice's key may not read")
         say("bob", "event again")
-        wait_until(lambda: "event again" in texts(receiver.taken("/bob"), "s"))
+        wait_until(lambda: "event again" in texts(receiver.taken(f"/bob/{TOKEN}"), "s"))
         wait_until(lambda: "is paused" in hub.log())
-        assert texts(receiver.taken("/alice"), "s") == ["event for alice"]
+        assert texts(receiver.taken(f"/alice/{TOKEN}"), "s") == ["event for alice"]
     log = hub.log()
-    for secret in secrets.values():
+    # A receiver's path is often its only secret.
+    for secret in (TOKEN, *secrets.values()):
         assert secret not in log

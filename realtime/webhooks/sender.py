@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,8 +25,8 @@ USER_AGENT = "tghub-webhooks/1"
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
-# Names are looked up in threads: so many, that a few slow name servers stop nobody.
-_lookups = ThreadPoolExecutor(32, thread_name_prefix="webhook-dns")
+# So many names at once.
+_lookups = threading.BoundedSemaphore(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,38 @@ async def post(
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """Return the addresses of a name, in the resolver's order; raises OSError."""
+    """Return the addresses of a name, in the resolver's order; raises OSError.
+
+    Each in a thread of its own: a resolver that hangs, which nothing can cut short,
+    holds up neither other names nor the end of the process.
+    """
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(
-        _lookups, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    )
-    return [str(entry[4][0]) for entry in found]
+    found: asyncio.Future[list[str]] = loop.create_future()
+    if not _lookups.acquire(blocking=False):
+        raise OSError("too many names are being looked up")
+
+    def tell(addresses: list[str] | None, error: OSError | None) -> None:
+        if found.done():
+            return
+        if error is not None:
+            found.set_exception(error)
+        else:
+            found.set_result(addresses or [])
+
+    def run() -> None:
+        addresses, error = None, None
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(entry[4][0]) for entry in entries]
+        except (OSError, UnicodeError) as exc:
+            error = OSError(str(exc))
+        finally:
+            _lookups.release()
+        with contextlib.suppress(RuntimeError):  # nobody waits any more
+            loop.call_soon_threadsafe(tell, addresses, error)
+
+    threading.Thread(target=run, name="webhook-dns", daemon=True).start()
+    return await found
 
 
 async def _addresses(target: Target, resolve: Resolve) -> list[str]:
@@ -104,7 +130,7 @@ async def _addresses(target: Target, resolve: Resolve) -> list[str]:
         return check_addresses([str(target.literal)], target)
     try:
         texts = await resolve(target.host, target.port)
-    except (OSError, UnicodeError):
+    except OSError:
         raise _Failed("The receiver's name could not be looked up.") from None
     return check_addresses(texts, target)
 
