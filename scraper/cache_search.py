@@ -105,7 +105,7 @@ def _confirm_found(session: TelegramSession, query: CacheQuery, terms: Sequence[
     """Ask Telegram about chats with hits whose grants are not confirmed since it connected."""
     granted = ChatAccess.objects.filter(
         Q(chat__account__isnull=True) | Q(chat__account=session.account_id),
-        account_id=session.account_id,
+        account=session.account,
         chat=OuterRef("chat_id"),
         min_id__lte=OuterRef("message_id"),
     )

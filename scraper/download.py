@@ -259,7 +259,8 @@ class Download:
         started_at, length = fetch.position, None
         if fetch.stop is not None:
             length = fetch.stop - fetch.position
-        async with contextlib.aclosing(self._stream(fetch.position, length)) as chunks:
+        stream: Any = self._stream(fetch.position, length)
+        async with contextlib.aclosing(stream) as chunks:
             async for chunk in chunks:
                 self.part.write(fetch.position, chunk)
                 fetch.position += len(chunk)

@@ -388,7 +388,7 @@ class _Out(io.RawIOBase):
 async def packed(pieces: AsyncIterator[Piece]) -> AsyncGenerator[bytes, None]:
     """Yield a ZIP archive of the pieces while they come."""
     out = _Out()
-    archive = zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED)  # type: ignore[arg-type]
+    archive = zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED)
     member: Any = None
     current = ""
     async for name, chunk in pieces:

@@ -215,7 +215,8 @@ async def _send_file(order: Order, media: Media, stored: Stored | None, send: Se
         if order.head:
             await _send_headers(send, headers, wanted, start, end, size)
             return
-        body, first = await _open(order, media, stored, start, wanted and end)
+        stop = None if wanted is None else end
+        body, first = await _open(order, media, stored, start, stop)
         try:
             if body is None:  # it has just been finished
                 stored = await _in_thread(_open_again, media)

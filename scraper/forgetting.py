@@ -1,6 +1,7 @@
 """Deleting what is cached of a chat: messages, coverage, and files that nothing else carries."""
 
 import logging
+import threading
 from typing import TypedDict
 
 from django.db import transaction
@@ -9,6 +10,8 @@ from django.db.models import Exists, OuterRef
 from core.writer import writer
 from scraper import shelf
 from scraper.models import Chat, Coverage, DatePoint, File, Media, Message, MessagePrivate
+from sessions_app.chores import register_chore
+from sessions_app.purge import Purge, register_purge_handler
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +51,31 @@ def forget_chat(chat: Chat) -> ForgottenDict:
         "files_deleted": files,
         "bytes_freed": freed,
     }
+
+
+_swept = threading.Event()
+_swept.set()
+
+
+def register() -> None:
+    """Delete files soon after the last message that carried them went with its account."""
+    register_purge_handler(_note_purge)
+    register_chore(sweep)
+
+
+def _note_purge(purge: Purge) -> None:
+    _swept.clear()
+
+
+def sweep() -> None:
+    """Delete files that no message carries, when there may be some."""
+    if _swept.is_set():
+        return
+    _swept.set()
+    carried = Media.objects.filter(file=OuterRef("pk"))
+    while ids := list(File.objects.filter(~Exists(carried)).values_list("pk", flat=True)[:BATCH]):
+        shelf.drop(ids)
+        writer.submit(lambda ids=ids: _delete_files(ids)).result(60)  # type: ignore[misc]
 
 
 def _uncover(chat_id: int) -> None:

@@ -121,7 +121,7 @@ def save_ref(account_id: int, file_id: int, fresh: FileDict) -> None:
 
 
 def _known_source(session: TelegramSession, file: File) -> FileDict | None:
-    ref = FileRef.objects.filter(account_id=session.account_id, file=file).first()
+    ref = FileRef.objects.filter(account=session.account, file=file).first()
     return None if ref is None else file_dict(file, ref)
 
 

@@ -1,7 +1,10 @@
 """What of `/api/v3` is served by ASGI applications beside Django."""
 
+from typing import Any
+
 from django.urls import path
 
 from scraper import files
 
-http_urlpatterns = [path("api/v3/files/<str:name>", files.application)]
+application: Any = files.application
+http_urlpatterns = [path("api/v3/files/<str:name>", application)]

@@ -167,8 +167,8 @@ def drop(file_ids: Iterable[int]) -> int:
     ]
     writer.submit(lambda: _forget(File.objects.filter(pk__in=ids))).result(60)
     for part in parts:
-        for path in (part, part.with_name(part.name + ".json")):
-            path.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+        part.with_name(part.name + ".json").unlink(missing_ok=True)
     shared = set(File.objects.filter(path__in=found).values_list("path", flat=True))
     freed = 0
     for path, size in found.items():

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import os
 import tempfile
+from pathlib import Path
+from typing import Any
 
 from core import json
 from core.errors import NotFound, TooLarge
@@ -51,7 +53,7 @@ async def thumbnail(session: TelegramSession, media: Media) -> tuple[bytes, str]
 
 async def _fetch(source: media_rows.Source, letter: str) -> bytes:
     found = bytearray()
-    stream = telegram.using(timeout_seconds=30, flood="wait").stream(
+    stream: Any = telegram.using(timeout_seconds=30, flood="wait").stream(
         source.session_id, methods.media.read_file, file=source.file, thumb=letter, parallel=2
     )
     try:
@@ -85,4 +87,4 @@ def _keep(name: str, content: bytes) -> None:
         number, path = tempfile.mkstemp(dir=parts, prefix="thumb-")
         with os.fdopen(number, "wb") as file:
             file.write(content)
-        storage.move_in(storage.Path(path), name)
+        storage.move_in(Path(path), name)

@@ -90,19 +90,17 @@ def marks(text: str, terms: list[Term]) -> list[tuple[int, int]]:
             folded.append(part)
             places.append(place)
     line = "".join(folded)
-    for match in _RUN.finditer(line):
-        run = match[0]
+    for found_run in _RUN.finditer(line):
+        run, at = found_run[0], found_run.start()
         if _UNSPACED_RUN.fullmatch(run):
             spans = [
-                (match.start() + m.start(), match.start() + m.end())
+                (at + hit.start(), at + hit.start() + len(word))
                 for word, _ in wanted
-                for m in re.finditer(f"(?={re.escape(word)})", run)
-                for m in [re.compile(re.escape(word)).match(run, m.start())]
-                if m is not None
+                for hit in re.finditer(f"(?={re.escape(word)})", run)
             ]
         else:
-            hit = any(run == word or (prefix and run.startswith(word)) for word, prefix in wanted)
-            spans = [match.span()] if hit else []
+            meant = any(run == word or (prefix and run.startswith(word)) for word, prefix in wanted)
+            spans = [found_run.span()] if meant else []
         found += [(places[start], places[end - 1] + 1) for start, end in spans]
     return _joined(found)
 

@@ -270,6 +270,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "sessions_app.schema.add_health",
+        "scraper.schema.add_files",
         "realtime.schema.add_streams",
         "sessions_app.schema.add_common_refusals",
     ],

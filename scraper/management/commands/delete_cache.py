@@ -34,7 +34,7 @@ class Command(BaseCommand):
             "cache.deleted",
             user=session.owner,
             target=str(chat),
-            **{"messages": gone["messages_deleted"]},
+            messages=gone["messages_deleted"],
         )
         self.stdout.write(
             f"{gone['messages_deleted']} messages and {gone['files_deleted']} files deleted, "
