@@ -199,8 +199,10 @@ async def _frames(found: Range, query: HistoryQuery) -> AsyncGenerator[bytes, No
 
 
 async def _read(frames: Frames, position: int, end: int) -> tuple[bytes, int | None]:
+    # The first page is short, and somebody waits for it.
+    read = loop.read_page if frames.total else loop.read
     try:
-        result: tuple[bytes, int | None] = await loop.read(frames.read, position, end)
+        result: tuple[bytes, int | None] = await read(frames.read, position, end)
     except LookupError:
         raise grants.no_such_chat() from None
     return result

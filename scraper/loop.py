@@ -51,7 +51,8 @@ def stop(deadline_seconds: float = 5.0) -> None:
         loop.close()
     for forget in _on_stop:
         forget()
-    _reader.submit(connections.close_all).result(deadline_seconds)
+    for thread_pool in (_asker, _reader):
+        thread_pool.submit(connections.close_all).result(deadline_seconds)
 
 
 _on_stop: list[Callable[[], None]] = []
@@ -84,7 +85,10 @@ async def here(work: Coroutine[Any, Any, T]) -> T:
 
 
 _reader = ThreadPoolExecutor(1, thread_name_prefix="scraper-read")
-"""All reading of cached rows: with more threads SQLite is slower, it drops the GIL at each row."""
+"""All paging through cached rows: with more threads SQLite is slower, it drops the GIL at each."""
+
+_asker = ThreadPoolExecutor(1, thread_name_prefix="scraper-ask")
+"""Short questions, which would stand in line behind the pages of every stream."""
 
 
 def _in_thread(function: Any, args: tuple[Any, ...]) -> Any:
@@ -96,5 +100,10 @@ def _in_thread(function: Any, args: tuple[Any, ...]) -> Any:
 
 
 async def read(function: Any, *args: Any) -> Any:
-    """Run a synchronous function that reads the database, on the one thread for that."""
+    """Run a synchronous function that asks the database something short, in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(_asker, _in_thread, function, args)
+
+
+async def read_page(function: Any, *args: Any) -> Any:
+    """Do as `read` for a page of a stream, in turn with the pages of all others."""
     return await asyncio.get_running_loop().run_in_executor(_reader, _in_thread, function, args)
