@@ -190,6 +190,7 @@ def failure(job: Job) -> ApiError:
 
 class JobListView(SessionView):
     @extend_schema(
+        operation_id="api_v3_jobs_list",
         tags=["scraper"],
         summary="List the session's jobs",
         parameters=[
