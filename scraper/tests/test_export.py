@@ -151,3 +151,23 @@ def test_deleting_a_cache(posts: Any, rig: Any, settings: Any) -> None:
     assert posts.get(uuid).status == 404
     again = rig.read(posts.session, posts.channel.peer)
     assert again.ids == list(range(1, 124))
+
+
+def test_files_go_with_the_last_account_that_saw_them(scene: Any, rig: Any, settings: Any) -> None:
+    from django.db import transaction
+
+    from scraper import download, forgetting
+    from scraper.models import File
+    from sessions_app.purge import let_go
+
+    bob = rig.person("Bob")
+    document = rig.world.add_document(Blob(1000, seed=1), "private.mp4", "video/mp4")
+    rig.world.post(bob, scene.ann, "", media=document)
+    uuid = rig.read(scene.session, bob.id).messages[-1]["media"]["uuid"]
+    assert scene.get(uuid).status == 200
+    rig.wait_until(lambda: not download.status()["downloads"])
+    with transaction.atomic():
+        let_go(scene.session, "destroyed")
+    forgetting.sweep()
+    assert not File.objects.exists()
+    assert not [path for path in (settings.DATA_DIR / "media").rglob("*") if path.is_file()]
