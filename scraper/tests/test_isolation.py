@@ -78,6 +78,7 @@ def test_a_kick_ends_it(rig: Any, pair: Any) -> None:
 
 
 def test_a_kick_in_mid_stream_ends_the_stream(rig: Any, pair: Any) -> None:
+    import asyncio
     from contextlib import aclosing
 
     from scraper import history
@@ -90,16 +91,13 @@ def test_a_kick_in_mid_stream_ends_the_stream(rig: Any, pair: Any) -> None:
 
     async def interrupted() -> Answer:
         answer = Answer()
+        granted = ChatAccess.objects.filter(account_id=b.account_id)
         frames = await history.stream(b, str(chat.peer), history.HistoryQuery())
         async with aclosing(frames):
             async for chunk in frames:
                 if not answer.messages:
                     rig.world.kick(chat, bob, by=ann)
-                    account = b.account_id
-                    import asyncio
-
-                    gone = ChatAccess.objects.filter(account_id=account)
-                    await asyncio.to_thread(rig.wait_until, lambda: not gone.exists())
+                    await asyncio.to_thread(rig.wait_until, lambda: not granted.exists())
                 answer.feed(chunk)
         return answer
 
