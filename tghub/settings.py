@@ -83,7 +83,7 @@ TELEGRAM: dict[str, Any] = {
     "WORKERS": env.int("TGHUB_WORKERS", default=2),
     "SOCKET": str(DATA_DIR / "engine.sock"),
     # Stateless sessions that stay connected for a while, in each worker; 0 keeps none.
-    "WARM": env.int("TGHUB_WARM_SESSIONS", default=64),
+    "WARM": env.int("TGHUB_WARM_SESSIONS", default=None),
 }
 
 # Secrets at rest
