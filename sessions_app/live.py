@@ -84,7 +84,12 @@ def in_login(session: TelegramSession) -> bool:
 
 
 def is_connected(session: TelegramSession, connected: "frozenset[int] | None" = None) -> bool:
-    """Tell whether the session's client is connected: as the engine here knows, else by its row."""
+    """Tell whether a logged-in session's client is connected.
+
+    As the engine here knows, else by its row. The link of a login under way does not count.
+    """
+    if not session.is_ready:
+        return False
     known = connected_sessions() if connected is None else connected
     if known is None:
         return session.live_state in CONNECTED
