@@ -70,12 +70,21 @@ def test_a_default_session_limits_nothing() -> None:
         ("--sessions", "a/b"),
         ("--expires-days", "-1"),
         ("--expires-days", "nan"),
+        ("--expires-days", "0"),
+        ("--name", "x" * 101),
     ],
 )
 def test_create_api_key_refuses(words: tuple[str, ...]) -> None:
     with pytest.raises(CommandError):
         run("create_api_key", "alice", *words)
     assert not ApiKey.objects.exists() and not TelegramSession.objects.exists()
+
+
+@pytest.mark.parametrize("username", ["", "a b", "x" * 151])
+def test_create_api_key_refuses_the_user(username: str) -> None:
+    with pytest.raises(CommandError):
+        run("create_api_key", username)
+    assert not ApiKey.objects.exists() and not User.objects.exists()
 
 
 def test_list_and_revoke() -> None:

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from accounts.models import Scope, User, record
+from accounts.models import ApiKey, Scope, User, record
 from core.errors import ApiError
 from sessions_app.grants import create_key_for_sessions
 
@@ -47,12 +47,13 @@ class Command(BaseCommand):
         expires_at = None
         if expires_days is not None:
             if not 0 < expires_days <= 36500:
-                raise CommandError("--expires-days lies between 0 and 36500.")
+                raise CommandError("--expires-days is above 0 and at most 36500.")
             expires_at = timezone.now() + timedelta(days=expires_days)
         if not scopes:
             raise CommandError("A key needs a scope.")
         try:
-            User._meta.get_field("username").run_validators(username)
+            User._meta.get_field("username").clean(username, None)
+            ApiKey._meta.get_field("name").run_validators(name)
             key, plaintext = create_key_for_sessions(
                 username=username,
                 name=name,
