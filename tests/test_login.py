@@ -42,7 +42,7 @@ def test_login_with_a_code(hub: Hub, telegram: Sandbox) -> None:
     assert listed["sessions"] == [
         {
             "session_id": "user123",
-            "is_connected": True,
+            "is_connected": False,
             "is_authenticated": False,
             "user_info": None,
             "in_login_cache": True,
