@@ -26,6 +26,7 @@ from scraper import loop, shelf, storage
 from scraper.media import Source
 from scraper.models import File, FileState
 from scraper.parts import PartFile
+from scraper.readers import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -58,33 +59,6 @@ class _Fetch:
     position: int
     stop: int | None
     task: "asyncio.Task[None] | None" = None
-
-
-@dataclass(slots=True, eq=False)
-class Reader:
-    """Reads a file from `position` to `end` (exclusive; None: to its end) as it arrives."""
-
-    download: "Download"
-    position: int = 0
-    end: int | None = None
-    waiting: bool = False
-
-    async def next(self) -> bytes:
-        """Return the next bytes, b"" at the end. Raises EngineError, ApiError."""
-        return await loop.here(self.download.read(self))
-
-    async def total(self) -> int:
-        """Wait until the file's true size is known."""
-        return await loop.here(self.download.wait_for_total(self))
-
-    @property
-    def known_total(self) -> int | None:
-        """The file's true size, None before it is known."""
-        return self.download.total
-
-    def close(self) -> None:
-        """Take no more; safe from any thread, more than once."""
-        loop.start().call_soon_threadsafe(self.download.leave, self)
 
 
 class Download:

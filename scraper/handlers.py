@@ -7,12 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.db.models import Max
-
 from engine.methods.shapes import DialogDict
 from engine.store import EngineEvent, UpdateBatch
 from scraper import coverage, grants, store
-from scraper.models import Chat, ChatAccess, Message
+from scraper.models import (
+    MESSAGE_KEY_BITS,
+    Chat,
+    ChatAccess,
+    Media,
+    Message,
+    MessagePrivate,
+)
 from scraper.rows import ChatScope, media_uuid
 from sessions_app.models import Account, TelegramSession
 from sessions_app.purge import Purge, register_purge_handler
@@ -181,9 +186,15 @@ def handle_purge(purge: Purge) -> None:
 
 
 def delete_chat(chat: Chat) -> None:
-    """Delete a chat and every message that is cached of it. Runs in the writer."""
-    newest = chat.messages.aggregate(newest=Max("id"))["newest"]
-    if newest is not None:
-        rows = Message.objects.filter(id__gte=chat.key(0), id__lte=newest)
-        rows.delete()
+    """Delete a chat and every message that is cached of it. Runs in the writer.
+
+    By ranges of keys: the ORM's own cascade would load a million messages first.
+    """
+    first, beyond = chat.key(0), chat.key(0) + (1 << MESSAGE_KEY_BITS)
+    for rows in (
+        MessagePrivate.objects.filter(message_id__gte=first, message_id__lt=beyond),
+        Media.objects.filter(message_id__gte=first, message_id__lt=beyond),
+        Message.objects.filter(id__gte=first, id__lt=beyond),
+    ):
+        rows._raw_delete(rows.db)
     chat.delete()

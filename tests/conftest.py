@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -14,6 +15,9 @@ import pytest
 from sandbox import Sandbox
 from tests.hub import ROOT, Hub
 from tests.services import postgresql, redis
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PROVE = bool(os.environ.get("TGHUB_PROVE"))
 
@@ -119,3 +123,20 @@ def module_hub(
     hub = Hub(directory, module_telegram)
     yield hub.start()
     hub.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """A Chromium, one for all tests that open pages."""
+    from playwright.sync_api import sync_playwright
+
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.fail("No Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()

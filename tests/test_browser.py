@@ -3,14 +3,12 @@
 Run by `make test-browser`; without Chromium it fails and says what is missing.
 """
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from sandbox import Sandbox
 from tests.hub import Hub, user_id
@@ -22,24 +20,6 @@ PHONE = "+15550800001"
 # Redoc's own logo, from its maker's server, which the content security policy refuses; and the
 # refusal that the lock-out test provokes.
 ALLOWED_CONSOLE = re.compile(r"cdn\.redoc\.ly|status of 429")
-
-
-def chromium() -> str:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.fail("No Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM.")
-    return found
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(),
-            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -209,6 +209,30 @@ def test_chats_of_an_unknown_group(ready: Client) -> None:
     assert ready.close_code() == 4400
 
 
+def test_a_flood_wait_of_a_history_leaves_the_socket_open(ready: Client, telegram: Sandbox) -> None:
+    world = telegram.world
+    boris, anna = world.by_phone(PHONES["boris"]), world.by_phone(PHONES["anna"])
+    world.add_channel("Flood", boris, [anna], username="flood4444", megagroup=True)
+    telegram.faults.fail("messages.getHistory", 420, "FLOOD_WAIT_1", times=1)
+    ready.send("chats", {"group": "flood4444", "done": True})
+    answer = ready.receive()
+    while answer["data"]["status"] == "success":
+        answer = ready.receive()
+    assert answer["event"] == "chats"
+    assert answer["data"]["retry_after"] == 1
+    assert ready.ask("ping") == {"event": "pong"}
+
+    def served() -> bool:
+        ready.send("chats", {"group": "flood4444", "done": True})
+        while (frame := ready.receive())["data"]["status"] == "success":
+            message = frame["data"]["message"]
+            if isinstance(message, dict) and message.get("done"):
+                return True
+        return False
+
+    wait_until(served, what="the flood wait is over")
+
+
 def test_a_flood_wait_leaves_the_socket_open(ready: Client, telegram: Sandbox) -> None:
     telegram.faults.fail("channels.getParticipants", 420, "FLOOD_WAIT_1", times=1)
     answer = ready.ask("users", {"group": ["underworld4444"], "status": ""})

@@ -13,6 +13,7 @@ django: Any = get_asgi_application()
 
 import realtime.routing  # noqa: E402  needs the apps to be ready
 import scraper.routing  # noqa: E402
+import sessions_app.stateless.routing  # noqa: E402
 
 application = realtime.routing.announced(
     ProtocolTypeRouter(
@@ -21,6 +22,7 @@ application = realtime.routing.announced(
                 [
                     *scraper.routing.http_urlpatterns,
                     *realtime.routing.http_urlpatterns,
+                    *sessions_app.stateless.routing.http_urlpatterns,
                     re_path(r"", django),
                 ]
             ),

@@ -42,7 +42,7 @@ class Messenger(ABC):
 
 def send_text(messenger: Messenger, *, text: str, link_preview: bool, **how: Any) -> Answer:
     """Send a text; `how` are the fields of SendingInput."""
-    placed = _placed(how)
+    placed = placed_as(how)
 
     def send(random_id: RandomIds) -> Answer:
         sent = messenger.call(
@@ -52,7 +52,7 @@ def send_text(messenger: Messenger, *, text: str, link_preview: bool, **how: Any
             random_id=random_id(0),
             **placed,
         )
-        return _sent(sent)
+        return sent_answer(sent)
 
     order = {"send": text, "link_preview": link_preview, **placed}
     return messenger.send_once(order, send)
@@ -67,7 +67,7 @@ def send_files(
     **how: Any,
 ) -> Answer:
     """Send one file, or an album of up to ten; the caption stands at the first one."""
-    placed = _placed(how)
+    placed = placed_as(how)
     names = [each.name or "file" for each in file]
     sizes = [each.size or 0 for each in file]
     if not all(sizes):
@@ -85,7 +85,7 @@ def send_files(
             random_id=random_id(0),
             **placed,
         )
-        return _sent(sent)
+        return sent_answer(sent)
 
     def send_album(random_id: RandomIds) -> Answer:
         uploaded = [
@@ -106,7 +106,7 @@ def send_files(
             random_id=random_id(0),
             **placed,
         )
-        return {**_sent(sent[0]), "message_ids": [each["message_id"] for each in sent]}
+        return {**sent_answer(sent[0]), "message_ids": [each["message_id"] for each in sent]}
 
     order = {"files": list(zip(names, sizes, strict=True)), "text": text, **placed}
     send = send_one if len(file) == 1 else send_album
@@ -114,7 +114,7 @@ def send_files(
 
 
 def edit(messenger: Messenger, *, new_text: str, **which: Any) -> Answer:
-    return _sent(messenger.call(messages.edit_message, text=new_text, **which))
+    return sent_answer(messenger.call(messages.edit_message, text=new_text, **which))
 
 
 def forward(
@@ -135,7 +135,7 @@ def forward(
             random_id=random_id(0),
             **how,
         )
-        answer = _sent(sent[0])
+        answer = sent_answer(sent[0])
         if len(message_id) > 1:
             answer["message_ids"] = [each["message_id"] for each in sent]
         return answer
@@ -202,7 +202,7 @@ def create_invite_link(
     return messenger.call(groups.create_invite_link, expire_date=_unix(expire_date), **fields)
 
 
-def _placed(how: dict[str, Any]) -> dict[str, Any]:
+def placed_as(how: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of SendingInput as the engine names them."""
     return {
         "chat_id": how["chat_id"],
@@ -218,5 +218,5 @@ def _unix(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp())
 
 
-def _sent(sent: SentDict) -> Answer:
+def sent_answer(sent: SentDict) -> Answer:
     return {"success": True, "message_id": sent["message_id"], "date": sent["date"]}

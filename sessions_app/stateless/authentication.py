@@ -1,5 +1,6 @@
 """Who calls with a session string: the session itself, and nobody else."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -17,18 +18,33 @@ from sessions_app.stateless.token import Token, read
 HEADER = "X-Session-String"
 
 
+def carried_token(headers: Mapping[str, str], peer: str | None) -> Token:
+    """Return what `X-Session-String` holds; `headers` have lower-case names.
+
+    Raises Unauthorized; Forbidden in open mode for whoever does not call from this machine.
+    """
+    if settings.TGHUB_AUTH == "open":
+        refuse_strangers(headers, peer, headers.get("host", ""), headers.get("origin"))
+    text = headers.get(HEADER.lower(), "").strip()
+    if not text:
+        raise Unauthorized(f"{HEADER} is missing.", code="missing_session_string")
+    return read(text)
+
+
+def require_complete(token: Token) -> None:
+    """Raise Unauthorized while the login is under way."""
+    if token.login is not None:
+        raise Unauthorized(
+            "The login of this session string is not complete.", code="session_not_logged_in"
+        )
+
+
 class SessionStringAuthentication(BaseAuthentication):
     """Opens `X-Session-String`; `request.auth` is the Token. Touches no database."""
 
     def authenticate(self, request: Request) -> tuple[None, Token]:
-        if settings.TGHUB_AUTH == "open":
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            peer = request.META.get("REMOTE_ADDR") or None
-            refuse_strangers(headers, peer, headers.get("host", ""), headers.get("origin"))
-        text = request.headers.get(HEADER, "").strip()
-        if not text:
-            raise Unauthorized(f"{HEADER} is missing.", code="missing_session_string")
-        return None, read(text)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return None, carried_token(headers, request.META.get("REMOTE_ADDR") or None)
 
     def authenticate_header(self, request: Request) -> str:
         return HEADER
@@ -41,10 +57,8 @@ class HasSessionString(BasePermission):
         token = request.auth
         if not isinstance(token, Token):
             raise Unauthorized(f"{HEADER} is missing.", code="missing_session_string")
-        if token.login is not None and not getattr(view, "during_login", False):
-            raise Unauthorized(
-                "The login of this session string is not complete.", code="session_not_logged_in"
-            )
+        if not getattr(view, "during_login", False):
+            require_complete(token)
         return True
 
 

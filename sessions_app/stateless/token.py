@@ -73,6 +73,13 @@ def is_current(text: str) -> bool:
     return crypto.keyring().is_current(_sealed(text))
 
 
+def renewed(text: str, held: Token, carried: Carried) -> str | None:
+    """Return a new string where the old one's key will be retired, or the session has moved."""
+    if carried.auth_key is None or (carried == held.carried and is_current(text)):
+        return None
+    return mint(Token(carried))
+
+
 def logging_in(carried: Carried, *, phone: str, phone_code_hash: str) -> Token:
     """Return the token of a login whose code is on its way."""
     expires_at = time.time() + LOGIN_SECONDS

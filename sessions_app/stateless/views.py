@@ -59,12 +59,9 @@ class CarriedView(APIView):
         done = super().finalize_response(request, response, *args, **kwargs)
         if done.status_code >= 400 or self.token.login is not None:
             return done
-        held = self.token
-        now = self._messenger.carried if self._messenger is not None else held.carried
-        if now.auth_key is not None and (
-            now != held.carried or not token.is_current(request.headers[HEADER].strip())
-        ):
-            done[HEADER] = token.mint(token.Token(now))
+        now = self._messenger.carried if self._messenger is not None else self.token.carried
+        if text := token.renewed(request.headers[HEADER].strip(), self.token, now):
+            done[HEADER] = text
         return done
 
 
