@@ -45,6 +45,9 @@ READABLE = timedelta(minutes=10)
 """For how long it can be read what became of a login."""
 MAX_PENDING = 10
 PATIENCE_SECONDS = 20.0
+CALL_SECONDS = 30.0
+HOUSEKEEPING_SECONDS = 3.0
+"""How long the housekeeping waits for Telegram: others wait for it."""
 FOREIGN_STEP = timedelta(seconds=90)
 """After how long a step of a process that cannot be seen from here is taken over."""
 
@@ -114,7 +117,13 @@ def find(caller: Caller, token: str) -> QrLogin:
     return login
 
 
-def look(login: QrLogin, *, wait_seconds: float = 0, known_url: str | None = None) -> QrView:
+def look(
+    login: QrLogin,
+    *,
+    wait_seconds: float = 0,
+    known_url: str | None = None,
+    timeout_seconds: float = CALL_SECONDS,
+) -> QrView:
     """Return where the login stands now, going on with it where that is due.
 
     With `wait_seconds`, wait for a change from `known_url`. Raises NotFound when it was
@@ -140,7 +149,7 @@ def look(login: QrLogin, *, wait_seconds: float = 0, known_url: str | None = Non
         elif login.status == QrStatus.PASSWORD_REQUIRED:
             return QrView(login)
         else:
-            answer = _ask(login, wait_seconds, known_url)
+            answer = _ask(login, wait_seconds, known_url, timeout_seconds)
             if answer["state"] == "wait_other_device_confirmation":
                 return QrView(login, answer["url"])
             _go_on(login, answer)
@@ -190,7 +199,7 @@ def settle_all() -> None:
         if login.status == QrStatus.FINISHING and not _is_abandoned(login):
             continue
         try:
-            look(login)
+            look(login, timeout_seconds=HOUSEKEEPING_SECONDS)
         except (EngineError, NotFound, Conflict) as exc:
             logger.info("QR login %s goes on later: %s", login.pk, exc.code)
     QrLogin.objects.exclude(status__in=[*OPEN, QrStatus.FINISHING]).filter(
@@ -299,15 +308,18 @@ def _move(login: QrLogin, **changes: object) -> bool:
 # The steps
 
 
-def _show(login: QrLogin) -> QrDict:
+def _show(login: QrLogin, timeout_seconds: float = CALL_SECONDS) -> QrDict:
     """Have the engine show a code for as long as the login has left."""
     left = max(1, int((login.expires_at - timezone.now()).total_seconds()))
-    return telegram.call(_session_of(login), auth.start_qr, lifetime_seconds=left)
+    verbs = telegram.using(timeout_seconds=timeout_seconds)
+    return verbs.call(_session_of(login), auth.start_qr, lifetime_seconds=left)
 
 
-def _ask(login: QrLogin, wait_seconds: float, known_url: str | None) -> QrDict:
+def _ask(
+    login: QrLogin, wait_seconds: float, known_url: str | None, timeout_seconds: float
+) -> QrDict:
     session_id = _session_of(login)
-    verbs = telegram.using(timeout_seconds=wait_seconds + 30)
+    verbs = telegram.using(timeout_seconds=wait_seconds + timeout_seconds)
     try:
         return verbs.call(
             session_id, auth.qr_status, wait_seconds=wait_seconds, known_url=known_url
@@ -316,7 +328,7 @@ def _ask(login: QrLogin, wait_seconds: float, known_url: str | None) -> QrDict:
         if exc.code.lower() != "qr_not_started":
             raise
     # The hub was restarted. Its key is the same, so that a scan that it slept through counts.
-    return _show(login)
+    return _show(login, timeout_seconds)
 
 
 def _go_on(login: QrLogin, answer: QrDict) -> None:

@@ -19,7 +19,9 @@ from tests.hub import ROOT, Hub, auth_keys, wait_until
 
 ANN, BEN = "+15550820001", "+15550820002"
 PASSWORD = "correct horse battery staple"
-SECONDS = 60
+SECONDS = 90
+# Commands start Python and Django, several in a row.
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,8 @@ async def start(client: TelegramClient, except_ids: list[int], lifetime_seconds:
     except BaseException:
         client.remove_event_handler(handler)
         raise
+    # Another caller may have begun one meanwhile: two would fetch one login twice.
+    await cancel(client)
     _logins[client] = login
     # A clean context: the login outlives the call that began it, and its deadline.
     login.task = asyncio.create_task(_run(login, handler), context=contextvars.Context())
