@@ -16,11 +16,22 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.world import World
+from tests.carried import (
+    ALICE,
+    API_HASH,
+    BOB,
+    DORA,
+    MESSAGE_FIELDS,
+    PASSWORD,
+    REFUSALS,
+    Zeros,
+    begin,
+    is_error,
+    log_in,
+    user,
+)
 from tests.hub import Hub, auth_keys, wait_until
 
-ALICE, BOB, DORA = "+15550800001", "+15550800002", "+15550800003"
-PASSWORD = "correct horse battery"
-API_HASH = "0badcafe0badcafe0badcafe0badcafe"
 KEY = base64.b64encode(b"s" * 32).decode()
 OTHER_KEY = base64.b64encode(b"t" * 32).decode()
 MB = 1024 * 1024
@@ -59,43 +70,9 @@ def rig(
         assert "Traceback" not in log
 
 
-def begin(rig: Any, phone: str) -> dict[str, str]:
-    """Have a code sent; return the headers of the login under way."""
-    body = {"phone": phone, "api_id": 12345, "api_hash": API_HASH}
-    answer = rig.one.post("/auth/send_code", body, headers=rig.api_key)
-    assert answer.status_code == 200, answer.text
-    return {"X-Session-String": answer.json()["session_string"]}
-
-
-def log_in(rig: Any, telegram: Sandbox, phone: str, password: str = "") -> dict[str, str]:
-    headers = begin(rig, phone)
-    body = {"code": telegram.login_code(phone)}
-    answer = rig.two.post("/auth/verify_code", body, headers=headers).json()
-    if answer["next_step"] == "verify_password":
-        headers = {"X-Session-String": answer["session_string"]}
-        body = {"password": password}
-        answer = rig.one.post("/auth/verify_password", body, headers=headers).json()
-    assert answer["next_step"] == "completed"
-    return {"X-Session-String": answer["session_string"]}
-
-
 @pytest.fixture(scope="module")
 def alice(rig: Any, telegram: Sandbox) -> dict[str, str]:
     return log_in(rig, telegram, ALICE)
-
-
-def user(telegram: Sandbox, phone: str) -> Any:
-    return telegram.world.by_phone(phone)
-
-
-def is_error(answer: httpx.Response, status: int, code: str = "") -> bool:
-    assert answer.status_code == status, answer.text
-    body = answer.json()
-    assert isinstance(body["detail"], str)
-    assert not code or body["code"] == code, body
-    assert "Traceback" not in answer.text
-    assert (status in (429, 503)) == ("Retry-After" in answer.headers)
-    return True
 
 
 def test_the_document_from_either_hub_with_restarts(
@@ -129,8 +106,7 @@ def test_the_document_from_either_hub_with_restarts(
     headers = {"X-Session-String": answer["session_string"]}
     body = {"chat_id": "@alice_800", "text": "Привет, мир!"}
     sent = call("POST", "/messages/send", body, headers)
-    assert set(sent) == {"success", "message_id", "date"}
-    assert sent["success"] is True
+    assert set(sent) == {"success", "message_id", "date"} and sent["success"] is True
     page = call("GET", f"/messages/?chat_id={user(telegram, ALICE).id}&limit=100", None, headers)
     assert [m["text"] for m in page["messages"]] == ["Привет, мир!"]
     joined = call("POST", "/groups/join", {"group_identifier": "@news_800"}, headers)
@@ -162,18 +138,7 @@ def test_the_shape_of_a_chat_and_of_a_message(
     assert page["total_count"] == 1
     assert page["has_more"] is True
     message = page["messages"][0]
-    assert list(message) == [
-        "id",
-        "text",
-        "date",
-        "sender_id",
-        "sender_username",
-        "sender_name",
-        "reply_to_msg_id",
-        "forward_from",
-        "media_type",
-        "is_pinned",
-    ]
+    assert list(message) == MESSAGE_FIELDS
     assert (message["text"], message["sender_id"], message["sender_name"]) == (
         "second",
         bob.id,
@@ -284,26 +249,6 @@ def test_files_go_up_and_come_down(rig: Any, telegram: Sandbox, alice: dict[str,
     assert page["messages"][0]["media_type"] == "MessageMediaDocument"
     head = rig.one.http.head(f"/messages/media/{message_id}?chat_id=me", headers=alice)
     assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(content)))
-
-
-class Zeros:
-    """A file of zeros that nobody has to hold."""
-
-    def __init__(self, size: int) -> None:
-        self.size, self.at = size, 0
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self.at = (0, self.at, self.size)[whence] + offset
-        return self.at
-
-    def tell(self) -> int:
-        return self.at
-
-    def read(self, size: int = -1) -> bytes:
-        left = self.size - self.at
-        taken = left if size < 0 else min(size, left)
-        self.at += taken
-        return bytes(taken)
 
 
 def test_large_files_in_flat_memory(
@@ -442,25 +387,7 @@ def test_wrong_codes_and_passwords_leave_the_login_open(rig: Any, telegram: Sand
     rig.one.delete("/auth/logout", headers=headers)
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "method", "error", "status"),
-    [
-        ("send", {"text": "x"}, "messages.sendMessage", (403, "CHAT_WRITE_FORBIDDEN"), 403),
-        ("send", {"text": "x"}, "messages.sendMessage", (400, "CHANNEL_PRIVATE"), 403),
-        ("send", {"text": "x"}, "messages.sendMessage", (400, "MESSAGE_TOO_LONG"), 400),
-        ("edit", {"new_text": "x"}, "messages.editMessage", (400, "MESSAGE_NOT_MODIFIED"), 400),
-        (
-            "edit",
-            {"new_text": "x"},
-            "messages.editMessage",
-            (403, "MESSAGE_AUTHOR_REQUIRED"),
-            403,
-        ),
-        ("edit", {"new_text": "x"}, "messages.editMessage", (400, "MESSAGE_ID_INVALID"), 404),
-        ("delete", {}, "messages.deleteMessages", (403, "MESSAGE_DELETE_FORBIDDEN"), 403),
-        ("forward", {}, "messages.forwardMessages", (400, "CHAT_FORWARDS_RESTRICTED"), 403),
-    ],
-)
+@pytest.mark.parametrize(("path", "body", "method", "error", "status"), REFUSALS)
 def test_telegrams_refusals(
     rig: Any,
     telegram: Sandbox,
