@@ -1,7 +1,7 @@
 # Each target sets up what it needs. PYTHON and PORT can be given: make demo PORT=8123
 PYTHON ?= python3
 PORT ?= 8000
-PYTEST_WORKERS ?= 2
+PYTEST_WORKERS ?= 3
 
 BIN := .venv/bin
 RUN := .venv/.installed-run

@@ -36,7 +36,8 @@ def run_pytest(words: list[str], environment: dict[str, str]) -> dict[str, int]:
 
 
 def main() -> int:
-    options = sys.argv[1:]
+    # A file's tests stay on one worker: they share the hub that its first test started.
+    options = ["--dist", "loadfile", *sys.argv[1:]]
     with postgresql() as database_url, redis() as redis_url:
         services = {"TEST_POSTGRESQL_URL": database_url, "TEST_REDIS_URL": redis_url}
         print("== SQLite", flush=True)
