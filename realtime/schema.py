@@ -145,5 +145,5 @@ def add_streams(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     result["paths"]["/api/v3/history/{dialog_id}"] = {"get": HISTORY}
     result["paths"]["/api/v3/events"] = {"get": EVENTS}
     result["paths"] = dict(sorted(result["paths"].items()))
-    result["components"]["schemas"]["Event"] = EVENT
+    result["components"].setdefault("schemas", {})["Event"] = EVENT
     return result
