@@ -152,7 +152,7 @@ def test_a_process_prints_where_it_is_and_stops_at_sigterm(process):
 
 def test_a_process_stops_at_sigint(process):
     os.kill(process.pid, signal.SIGINT)
-    assert process.stop() == 0
+    assert process._process.wait(timeout=30) == 0
 
 
 def test_a_process_ends_with_the_one_that_started_it(process):
