@@ -5,6 +5,7 @@ DJANGO_SETTINGS_MODULE in pyproject.toml, pytest-django would read them before t
 """
 
 import atexit
+import base64
 import os
 import shutil
 import tempfile
@@ -27,6 +28,9 @@ os.environ["TELEGRAM_API_HASH"] = "0123456789abcdef0123456789abcdef"
 os.environ.setdefault("DATABASE_URL", os.environ.get("TEST_DATABASE_URL", ""))
 if not os.environ["DATABASE_URL"]:
     del os.environ["DATABASE_URL"]
+elif not os.environ["DATABASE_URL"].startswith("sqlite"):
+    # Where machines share a database, the hub makes no key of its own.
+    os.environ["TGHUB_ENCRYPTION_KEYS"] = base64.b64encode(bytes(range(32))).decode()
 os.environ["DJANGO_SETTINGS_MODULE"] = "tghub.settings"
 
 from django.conf import settings  # noqa: E402

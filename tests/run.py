@@ -43,8 +43,9 @@ def main() -> int:
         print("== SQLite", flush=True)
         sqlite = run_pytest(options, services)
         print("== PostgreSQL: what differs by database", flush=True)
+        # The server goes with the run: nobody has to wait for a database to be dropped.
         on_postgresql = run_pytest(
-            [*options, "-m", "database and not browser"],
+            [*options, "-m", "database and not browser", "--reuse-db"],
             {**services, "TEST_DATABASE_URL": database_url},
         )
     total = {kind: sqlite.get(kind, 0) + on_postgresql.get(kind, 0) for kind in _KINDS}
