@@ -123,7 +123,7 @@ def test_a_range_ahead_goes_first(scene: Any, rig: Any) -> None:
     assert order == ["far", "whole"]
     assert part.body == blob.read(30 * MB, MB + 1)
     assert everything.body == blob.read()
-    assert scene.fetches() <= 80 + 48
+    assert scene.fetches() <= 80 + 64
 
 
 def test_two_clients_join_one_download(scene: Any, rig: Any) -> None:
