@@ -1,8 +1,8 @@
 """Run the benches: `python -m bench [name ...] [--runs N]`.
 
 Each bench is a module of this package with `measure() -> dict[str, float]`, whose figures are
-rates (more is better) or seconds (ending in `_s`), and `RATIOS`, the pairs to compare. The
-median of the runs is what counts: the machine may be shared.
+rates (more is better) or seconds (ending in `_s`), and `RATIOS` and `DIFFERENCES`, the pairs to
+compare. The median of the runs is what counts: the machine may be shared.
 """
 
 import argparse
@@ -34,6 +34,9 @@ def main() -> int:
         for ours, yardstick in module.RATIOS:
             ratio = statistics.median(run[ours] / run[yardstick] for run in runs)
             print(f"  {ours} / {yardstick}: {ratio:.2f} (median of {len(runs)})", flush=True)
+        for ours, yardstick in getattr(module, "DIFFERENCES", ()):
+            above = statistics.median(run[ours] - run[yardstick] for run in runs)
+            print(f"  {ours} - {yardstick}: {above:.4f} (median of {len(runs)})", flush=True)
     return 0
 
 

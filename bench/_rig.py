@@ -25,6 +25,8 @@ SESSION = "bench"
 class Telegram:
     """The sandbox's process, as `tests.hub.Hub` takes it; `peer` is the channel."""
 
+    process: "subprocess.Popen[str]"
+
     dc: str
     public_key_file: Path
     control_port: int
@@ -50,6 +52,7 @@ def telegram(*arguments: object, module: str = "bench._telegram") -> Iterator[Te
         facts: dict[str, Any] = json.loads(process.stdout.readline())
         with Control(facts["control_port"]) as control:
             yield Telegram(
+                process,
                 facts["dc"],
                 Path(facts["public_key_file"]),
                 facts["control_port"],
