@@ -2,8 +2,8 @@
 
     python -m tests.run [pytest options]
 
-`TGHUB_PROVE=1` runs the same tests at their full counts. A skipped test fails the run:
-what was not run was not shown.
+`TGHUB_PROVE=1` runs the same tests at their full counts, which take longer than a test may
+otherwise. A skipped test fails the run: what was not run was not shown.
 """
 
 import os
@@ -12,6 +12,8 @@ import subprocess
 import sys
 
 from tests.services import postgresql, redis
+
+PROVE_TIMEOUT_SECONDS = 3600
 
 
 def run_pytest(words: list[str], environment: dict[str, str]) -> dict[str, int]:
@@ -38,6 +40,8 @@ def run_pytest(words: list[str], environment: dict[str, str]) -> dict[str, int]:
 def main() -> int:
     # A file's tests stay on one worker: they share the hub that its first test started.
     options = ["--dist", "loadfile", *sys.argv[1:]]
+    if os.environ.get("TGHUB_PROVE"):
+        options.insert(0, f"--timeout={PROVE_TIMEOUT_SECONDS}")
     with postgresql() as database_url, redis() as redis_url:
         services = {"TEST_POSTGRESQL_URL": database_url, "TEST_REDIS_URL": redis_url}
         print("== SQLite", flush=True)
