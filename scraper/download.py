@@ -168,12 +168,12 @@ class Download:
         for reader in unserved:
             if self._is_served(reader.position):
                 continue
-            if len(self._fetches) >= MAX_FETCHES and not self._drop_idle(waiting):
+            if len(self._fetches) >= MAX_FETCHES and not self._drop_idle():
                 return
             self._start(reader.position, reader.end)
         if unserved:
             # What a reader waits for has the line for itself.
-            self._drop_idle(waiting)
+            self._drop_idle()
         elif not self._fetches and (
             self.background or any(reader.end is None for reader in self._readers)
         ):
@@ -186,15 +186,27 @@ class Download:
             for fetch in self._fetches
         )
 
-    def _drop_idle(self, waiting: list[Reader]) -> bool:
+    def _drop_idle(self) -> bool:
         """Cancel a fetch that nobody waits for; whether there was one."""
         for fetch in self._fetches:
-            near = (fetch.position <= r.position <= fetch.position + AHEAD_BYTES for r in waiting)
-            if fetch.task is not None and not any(near):
+            if fetch.task is not None and self._is_idle(fetch):
                 fetch.task.cancel()
                 self._fetches.discard(fetch)
                 return True
         return False
+
+    def _is_idle(self, fetch: _Fetch) -> bool:
+        for reader in self._readers:
+            ahead = reader.position - fetch.position
+            if reader.waiting and 0 <= ahead <= AHEAD_BYTES:
+                return False
+            # A short range is fetched to its end, also while its reader sends what has come:
+            # else two readers would take the line from each other at every chunk.
+            end = reader.end
+            end = reader.end or 0
+            if reader.position <= fetch.position < end <= reader.position + AHEAD_BYTES:
+                return False
+        return True
 
     def _start(self, position: int, end: int | None) -> None:
         start = position - position % PART_BYTES
