@@ -5,7 +5,9 @@ They run in the writer, in the transaction that appends the events and stores th
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from django.db import connection
 
 from engine.methods.shapes import DialogDict
 from engine.store import EngineEvent, UpdateBatch
@@ -19,11 +21,14 @@ from scraper.models import (
     MessagePrivate,
 )
 from scraper.rows import ChatScope, media_uuid
-from sessions_app.models import Account, TelegramSession
+from sessions_app.models import TelegramSession
 from sessions_app.purge import Purge, register_purge_handler
 from sessions_app.sink import register_update_handler
 
 CHANNEL_BASE = -1_000_000_000_000
+_SHARED_CHAT = "SELECT id FROM scraper_chat WHERE peer_id = %s AND account_id IS NULL"
+_OWN_CHAT = "SELECT id FROM scraper_chat WHERE peer_id = %s AND account_id = %s"
+_ADMITTED = "SELECT 1 FROM scraper_chataccess WHERE account_id = %s AND chat_id = %s"
 
 
 def register() -> None:
@@ -37,6 +42,13 @@ def handle_updates(batches: Sequence[UpdateBatch]) -> None:
     _Updates(batches).store()
 
 
+class _Account(NamedTuple):
+    """An account's row and its id at Telegram."""
+
+    pk: int
+    user_id: int
+
+
 class _Updates:
     """The batches of one transaction; what is looked up is looked up once."""
 
@@ -44,14 +56,17 @@ class _Updates:
         self.batches = batches
         sessions = TelegramSession.objects.filter(
             pk__in={batch.session_id for batch in batches}, account__isnull=False
-        ).select_related("account")
-        self.accounts: dict[int, Account] = {
-            session.pk: session.account for session in sessions if session.account is not None
+        )
+        self.accounts = {
+            session_id: _Account(pk, user_id)
+            for session_id, pk, user_id in sessions.values_list(
+                "pk", "account_id", "account__user_id"
+            )
         }
-        self.scopes: dict[tuple[int, int], ChatScope] = {}
+        self.scopes: dict[tuple[int | None, int], ChatScope] = {}
 
     def store(self) -> None:
-        kinds: dict[str, Callable[[UpdateBatch, Account, EngineEvent], None]] = {
+        kinds: dict[str, Callable[[UpdateBatch, _Account, EngineEvent], None]] = {
             "message.deleted": self._deleted,
             "message.reactions": self._reactions,
             "chat.member": self._member,
@@ -65,7 +80,7 @@ class _Updates:
                 if (handle := kinds.get(event.kind)) is not None:
                     handle(batch, account, event)
 
-    def _messages(self, batch: UpdateBatch, account: Account) -> None:
+    def _messages(self, batch: UpdateBatch, account: _Account) -> None:
         """Store new and edited messages; the new ones carry open coverage on."""
         by_chat: dict[int, list[EngineEvent]] = defaultdict(list)
         for event in batch.events:
@@ -86,27 +101,28 @@ class _Updates:
                 coverage.extend(scope.pk, batch.session_id, max(new))
                 self._admit(account, scope, min(new))
 
-    def _admit(self, account: Account, scope: ChatScope, message_id: int) -> None:
+    def _admit(self, account: _Account, scope: ChatScope, message_id: int) -> None:
         """Note that the account may read this much of the chat: Telegram sent it."""
+        with connection.cursor() as cursor:
+            cursor.execute(_ADMITTED, [account.pk, scope.pk])
+            if cursor.fetchone() is not None:
+                return
         ChatAccess.objects.get_or_create(
-            account=account,
+            account_id=account.pk,
             chat_id=scope.pk,
             # What came before is not known to be granted: the next reader asks.
             defaults={"min_id": message_id, "member": True, "checked_at": None},
         )
 
-    def _scope(self, batch: UpdateBatch, account: Account, chat_id: int) -> ChatScope:
-        shared = chat_id <= CHANNEL_BASE
-        key = (0 if shared else account.pk, chat_id)
-        if key not in self.scopes:
-            chats = Chat.objects.filter(peer_id=chat_id)
-            chat = chats.filter(account=None if shared else account).first()
-            if chat is None:
-                chat = grants.save_chat(account.pk, self._dialog(batch, account, chat_id))
-            self.scopes[key] = store.scope_of(chat, account.user_id)
-        return self.scopes[key]
+    def _scope(self, batch: UpdateBatch, account: _Account, chat_id: int) -> ChatScope:
+        scope = self._known_scope(account, chat_id)
+        if scope is None:
+            chat = grants.save_chat(account.pk, self._dialog(batch, account, chat_id))
+            scope = store.scope_of(chat, account.user_id)
+            self.scopes[_scope_key(account, chat_id)] = scope
+        return scope
 
-    def _dialog(self, batch: UpdateBatch, account: Account, chat_id: int) -> DialogDict:
+    def _dialog(self, batch: UpdateBatch, account: _Account, chat_id: int) -> DialogDict:
         """Return what an update tells of a chat that was never asked for."""
         entity = next((row for row in batch.entities if row.id == chat_id), None)
         kind = "channel" if chat_id <= CHANNEL_BASE else "user" if chat_id > 0 else "group"
@@ -122,34 +138,52 @@ class _Updates:
         }
         return dialog  # type: ignore[no-any-return]
 
-    def _known_scope(self, account: Account, chat_id: int) -> ChatScope | None:
-        shared = chat_id <= CHANNEL_BASE
-        chat = Chat.objects.filter(peer_id=chat_id, account=None if shared else account).first()
-        return None if chat is None else store.scope_of(chat, account.user_id)
+    def _known_scope(self, account: _Account, chat_id: int) -> ChatScope | None:
+        key = _scope_key(account, chat_id)
+        if key not in self.scopes:
+            owner_id = key[0]
+            # The ORM takes longer to write these than the database to answer, at each update.
+            with connection.cursor() as cursor:
+                if owner_id is None:
+                    cursor.execute(_SHARED_CHAT, [chat_id])
+                else:
+                    cursor.execute(_OWN_CHAT, [chat_id, owner_id])
+                found = cursor.fetchone()
+            if found is None:
+                return None
+            self.scopes[key] = store.scope_of(
+                Chat(pk=found[0], peer_id=chat_id, account_id=owner_id), account.user_id
+            )
+        return self.scopes[key]
 
-    def _deleted(self, batch: UpdateBatch, account: Account, event: EngineEvent) -> None:
+    def _deleted(self, batch: UpdateBatch, account: _Account, event: EngineEvent) -> None:
         ids: list[int] = event.data["message_ids"]
         if event.chat_id is None:
             store.mark_deleted_of_account(account.pk, ids)
         elif (scope := self._known_scope(account, event.chat_id)) is not None:
             store.mark_deleted(scope, ids)
 
-    def _reactions(self, batch: UpdateBatch, account: Account, event: EngineEvent) -> None:
+    def _reactions(self, batch: UpdateBatch, account: _Account, event: EngineEvent) -> None:
         if event.chat_id is not None:
             scope = self._known_scope(account, event.chat_id)
             if scope is not None:
                 store.set_reactions(scope, event.data["message_id"], event.data["reactions"])
 
-    def _member(self, batch: UpdateBatch, account: Account, event: EngineEvent) -> None:
+    def _member(self, batch: UpdateBatch, account: _Account, event: EngineEvent) -> None:
         """Follow the account's own place in a chat; that of others grants nothing."""
         if event.chat_id is None or event.data["user_id"] != account.user_id:
             return
         if event.data["action"] == "removed":
             grants.withdraw_now(account.pk, event.chat_id)
         else:
-            ChatAccess.objects.filter(account=account, chat__peer_id=event.chat_id).update(
+            ChatAccess.objects.filter(account_id=account.pk, chat__peer_id=event.chat_id).update(
                 checked_at=None
             )
+
+
+def _scope_key(account: _Account, chat_id: int) -> tuple[int | None, int]:
+    """Return whose chat it is (None: everybody's) and its id."""
+    return None if chat_id <= CHANNEL_BASE else account.pk, chat_id
 
 
 def _named(scope: ChatScope, message: Any) -> Any:
