@@ -2,6 +2,7 @@
 
 Every transport sends kwargs and results through `normalise`, the one in this process too, so
 that a parameter which cannot travel fails today and not on the day when the engine moves out.
+Only pages of history are too large for that: there the one in this process trusts the body.
 """
 
 import base64

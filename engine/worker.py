@@ -348,7 +348,8 @@ class Worker:
         if method.upload:
             kwargs["upload"] = aiter(job.upload) if job.upload is not None else None
         if not request.stream:
-            return wire.normalise(await body(subject, **kwargs))
+            result = await body(subject, **kwargs)
+            return wire.normalise(result) if method.copied else result
         output = job.output
         if output is None:
             raise BadRequest("method_unknown", "A stream needs somebody to read it.")

@@ -4,7 +4,7 @@ from engine.methods.registry import method
 from engine.methods.shapes import ChatRef, DatePointDict, MessageDict, PageDict
 
 
-@method
+@method(copied=False)
 async def read_page(
     *,
     chat_id: ChatRef,

@@ -27,15 +27,17 @@ class Method:
     """A method by its dotted name, "messages.send_message".
 
     With `connect` False the body's first argument is a `Home` (the session's number and the
-    worker's clients) instead of a connected client. A `stream` method is a plain
-    `def` that returns an AsyncIterator[bytes]; an `upload`
-    parameter takes them.
+    worker's clients) instead of a connected client. With `copied` False the result is handed over
+    as it is in this process: for large answers that a body makes for one call, of JSON shapes. A
+    `stream` method is a plain `def` that returns an AsyncIterator[bytes]; an `upload` parameter
+    takes them.
     """
 
     name: str
     signature: inspect.Signature
     connect: bool = True
     body: Callable[..., Any] | None = None
+    copied: bool = True
 
     stream: bool = False
 
@@ -65,7 +67,11 @@ def method(function: F, /) -> F: ...
 
 @overload
 def method(
-    *, body: Callable[..., Any] | None = None, connect: bool = True, name: str = ""
+    *,
+    body: Callable[..., Any] | None = None,
+    connect: bool = True,
+    copied: bool = True,
+    name: str = "",
 ) -> Callable[[F], F]: ...
 
 
@@ -75,6 +81,7 @@ def method(
     *,
     body: Callable[..., Any] | None = None,
     connect: bool = True,
+    copied: bool = True,
     name: str = "",
 ) -> Any:
     """Register a signature as a method: `@method` or `@method(connect=False)`.
@@ -98,6 +105,7 @@ def method(
             inspect.signature(signature),
             connect,
             body,
+            copied,
             stream=not inspect.iscoroutinefunction(signature),
         )
         _methods[dotted] = entry
