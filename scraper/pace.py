@@ -12,8 +12,8 @@ from scraper import loop
 FIRST_DEPTH = 4
 MIN_DEPTH = 3
 MAX_DEPTH = 32
-NO_LINE = 1.7
-LONG_LINE = 2.5
+NO_LINE = 2.0
+LONG_LINE = 3.0
 """How much longer than the quickest page one may take: the rest of it is waiting in line."""
 FADE = 1.0003
 
