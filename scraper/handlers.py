@@ -4,7 +4,8 @@ They run in the writer, in the transaction that appends the events and stores th
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -26,6 +27,7 @@ from sessions_app.purge import Purge, register_purge_handler
 from sessions_app.sink import register_update_handler
 
 CHANNEL_BASE = -1_000_000_000_000
+_MESSAGES = frozenset({"message.new", "message.edited"})
 _SHARED_CHAT = "SELECT id FROM scraper_chat WHERE peer_id = %s AND account_id IS NULL"
 _OWN_CHAT = "SELECT id FROM scraper_chat WHERE peer_id = %s AND account_id = %s"
 _ADMITTED = "SELECT 1 FROM scraper_chataccess WHERE account_id = %s AND chat_id = %s"
@@ -75,16 +77,21 @@ class _Updates:
             account = self.accounts.get(batch.session_id)
             if account is None or batch.account_id not in (None, account.user_id):
                 continue
-            self._messages(batch, account)
-            for event in batch.events:
-                if (handle := kinds.get(event.kind)) is not None:
-                    handle(batch, account, event)
+            # In order: what was said before a kick grants nothing after it, what is said after
+            # the return does.
+            for is_message, events in groupby(batch.events, lambda each: each.kind in _MESSAGES):
+                if is_message:
+                    self._messages(batch, account, events)
+                    continue
+                for event in events:
+                    if (handle := kinds.get(event.kind)) is not None:
+                        handle(batch, account, event)
 
-    def _messages(self, batch: UpdateBatch, account: _Account) -> None:
+    def _messages(self, batch: UpdateBatch, account: _Account, told: Iterable[EngineEvent]) -> None:
         """Store new and edited messages; the new ones carry open coverage on."""
         by_chat: dict[int, list[EngineEvent]] = defaultdict(list)
-        for event in batch.events:
-            if event.kind in ("message.new", "message.edited") and event.chat_id is not None:
+        for event in told:
+            if event.chat_id is not None:
                 by_chat[event.chat_id].append(event)
         for chat_id, events in by_chat.items():
             scope = self._scope(batch, account, chat_id)
@@ -99,7 +106,7 @@ class _Updates:
             ]
             if new:
                 coverage.extend(scope.pk, batch.session_id, max(new))
-                self._admit(account, scope, min(new))
+            self._admit(account, scope, min(message["message_id"] for message in messages))
 
     def _admit(self, account: _Account, scope: ChatScope, message_id: int) -> None:
         """Note that the account may read this much of the chat: Telegram sent it."""
@@ -168,6 +175,7 @@ class _Updates:
             scope = self._known_scope(account, event.chat_id)
             if scope is not None:
                 store.set_reactions(scope, event.data["message_id"], event.data["reactions"])
+                self._admit(account, scope, event.data["message_id"])
 
     def _member(self, batch: UpdateBatch, account: _Account, event: EngineEvent) -> None:
         """Follow the account's own place in a chat; that of others grants nothing."""

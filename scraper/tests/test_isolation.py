@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from core.errors import NotFound
+from core.writer import writer
+from engine.store import EngineEvent, UpdateBatch
 from scraper import access, store
+from scraper.handlers import handle_updates
 from scraper.models import Chat, ChatAccess, Message, MessagePrivate
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,6 +24,16 @@ def pair(rig: Any) -> Any:
 def posts(rig: Any, chat: Any, count: int) -> None:
     for n in range(count):
         rig.world.post(chat, chat, f"post {n}")
+
+
+def make_message(chat: Any, text: str) -> Any:
+    """Return a message as the engine tells it."""
+    return {
+        "message_id": 50, "date": "2026-01-01 00:00:00", "sender_id": chat.peer,
+        "first_name": None, "last_name": None, "username": None, "message": text,
+        "media": None, "reply_to": None, "post_author": None, "is_forwarded": 0,
+        "forwarded_from_channel_id": None,
+    }  # fmt: skip
 
 
 def test_a_private_channel_is_its_members(rig: Any, pair: Any) -> None:
@@ -80,6 +93,36 @@ def test_a_kick_ends_it(rig: Any, pair: Any) -> None:
         rig.read(b, chat.peer)
     assert not access.readable_messages(b, Chat.objects.get(peer_id=chat.peer)).exists()
     assert len(rig.read(a, chat.peer).ids) >= 11
+
+
+def test_what_telegram_sends_may_be_read(rig: Any, pair: Any) -> None:
+    """An edit and a reaction come to members alone, as a new message does."""
+    ann, a, bob, b = pair
+    chat = rig.world.add_channel("Team", ann, [bob], megagroup=True)
+    said = rig.world.post(ann, chat, "hello")
+    granted = ChatAccess.objects.filter(account_id=b.account_id, chat__peer_id=chat.peer)
+    rig.wait_until(granted.exists)
+    granted.delete()
+    rig.world.edit(said, text="hello!")
+    rig.wait_until(granted.exists)
+    granted.delete()
+    rig.world.react(ann, said, "👍")
+    rig.wait_until(granted.exists)
+    # How far back it may read was not said.
+    assert not access.readable_messages(b).exists()
+
+
+def test_a_kick_and_a_return_at_once(rig: Any, pair: Any) -> None:
+    """All three in one batch: what was said before the kick grants nothing, the return does."""
+    ann, a, bob, b = pair
+    chat = rig.world.add_channel("Team", ann, [bob], megagroup=True)
+    hello = EngineEvent("message.new", chat.peer, {"message": make_message(chat, "hello")}, 0)
+    removed = EngineEvent("chat.member", chat.peer, {"user_id": bob.id, "action": "removed"}, 0)
+    granted = ChatAccess.objects.filter(account_id=b.account_id, chat__peer_id=chat.peer)
+    for told in ([hello, removed], [hello, removed, hello]):
+        batch = UpdateBatch(b.pk, bob.id, told)
+        writer.submit(lambda batch=batch: handle_updates([batch])).result(10)
+        assert granted.exists() == (told[-1] is hello)
 
 
 def test_a_kick_in_mid_stream_ends_the_stream(rig: Any, pair: Any) -> None:
@@ -155,13 +198,7 @@ def test_the_store_keeps_deletions_and_newer_edits(rig: Any) -> None:
     scope = store.scope_of(row)
 
     def message(text: str, edit_date: str | None = None) -> Any:
-        found: Any = {
-            "message_id": 50, "date": "2026-01-01 00:00:00", "sender_id": chat.peer,
-            "first_name": None, "last_name": None, "username": None, "message": text,
-            "media": None, "reply_to": None, "post_author": None, "is_forwarded": 0,
-            "forwarded_from_channel_id": None,
-        }  # fmt: skip
-        return found | ({"edit_date": edit_date} if edit_date else {})
+        return make_message(chat, text) | ({"edit_date": edit_date} if edit_date else {})
 
     def put(*messages: Any) -> Message:
         store.submit(store.Page(scope, session.account_id, list(messages))).result(10)
@@ -170,8 +207,6 @@ def test_the_store_keeps_deletions_and_newer_edits(rig: Any) -> None:
     assert put(message("new", "2026-01-02 00:00:00"), message("old")).text == "new"
     assert put(message("older", "2026-01-01 12:00:00")).text == "new"
     assert put(message("newest", "2026-01-03 00:00:00")).text == "newest"
-    from core.writer import writer
-
     writer.submit(lambda: store.mark_deleted(scope, [50, 51])).result(10)
     assert put(message("back", "2026-01-04 00:00:00")).deleted
     ghost = Message.objects.get(message_id=51)
