@@ -5,11 +5,13 @@ An event's JSON: `{"id", "kind", "session", "chat_id", "date", …}`, followed b
 rest as JSON already.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cached_property
 from typing import get_args
+
+from django.db import connection
 
 from accounts.callers import Caller, owner_for, recheck
 from accounts.models import Scope
@@ -17,7 +19,6 @@ from core import events, json
 from core.errors import BadRequest, NotFound
 from engine.store import EventKind
 from realtime.threads import read_log
-from scraper.models import Chat, ChatAccess
 from sessions_app.lookup import is_limited, visible_sessions
 from sessions_app.models import TelegramSession
 
@@ -26,6 +27,17 @@ RESET = "reset"
 # The kinds that show what was said.
 TELLING = frozenset({"message.new", "message.edited", "message.reactions"})
 CHANNEL_BASE = -1_000_000_000_000
+
+Place = tuple[int | None, int | None]
+"""A session and a chat as it has it."""
+
+_WITHDRAWN = """
+SELECT s.id, c.peer_id FROM sessions_app_telegramsession s
+JOIN scraper_chat c ON c.account_id IS NULL AND c.peer_id IN ({chats})
+WHERE s.id IN ({sessions}) AND NOT EXISTS (
+    SELECT 1 FROM scraper_chataccess a WHERE a.account_id = s.account_id AND a.chat_id = c.id
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +133,11 @@ class LogEvent:
     document: bytes
 
     @cached_property
+    def place(self) -> Place | None:
+        """Where it may be read, when that can be taken away: see `withdrawn`."""
+        return place_of(self)
+
+    @cached_property
     def frame(self) -> str:
         """The WebSocket frame."""
         return f'{{"event":"update","data":{self.document.decode()}}}'
@@ -209,10 +226,11 @@ def _read_page(since: int, access: Access | None, wanted: Filter, limit: int) ->
         since, session_ids=session_ids, chat_ids=wanted.chats, kinds=wanted.kinds, limit=limit
     )
     known = names.of(event.session_id for event in page.events if event.session_id is not None)
-    withdrawn = set() if access is None else withdrawn_chats(page.events)
+    places = [place_of(event) for event in page.events]
+    gone = withdrawn({place for place in places if place is not None})
     found = []
-    for event in page.events:
-        if event.kind in TELLING and (event.session_id, event.chat_id) in withdrawn:
+    for event, place in zip(page.events, places, strict=True):
+        if place in gone:
             continue
         owner = known.get(event.session_id) if event.session_id is not None else None
         if owner is None or event.session_id is None:
@@ -232,29 +250,31 @@ def _read_page(since: int, access: Access | None, wanted: Filter, limit: int) ->
     return Page(found, page.next, page.oldest, page.reset, more=len(page.events) >= limit)
 
 
-def withdrawn_chats(found: Sequence[events.StoredEvent]) -> set[tuple[int | None, int | None]]:
-    """Return the (session, chat) pairs of channels and supergroups that may not be read any more.
+def place_of(event: "LogEvent | events.StoredEvent") -> Place | None:
+    """Return where an event that tells what was said may be read; None when it may always be.
 
-    What they told before is not told again once Telegram has taken the account out of them.
+    That is so outside of channels and supergroups: only these can take an account's access away.
     """
-    pairs = {
-        (event.session_id, event.chat_id)
-        for event in found
-        if event.kind in TELLING and event.chat_id is not None and event.chat_id < CHANNEL_BASE
-    }
-    if not pairs:
+    if event.kind not in TELLING or event.chat_id is None or event.chat_id >= CHANNEL_BASE:
+        return None
+    return event.session_id, event.chat_id
+
+
+def withdrawn(places: Collection[Place]) -> set[Place]:
+    """Return the places that may not be read any more: Telegram has taken the account out.
+
+    What was told there before is not told again. By hand, for each page of the log asks it.
+    """
+    if not places:
         return set()
-    sessions = TelegramSession.objects.filter(pk__in={session_id for session_id, _ in pairs})
-    accounts = dict(sessions.values_list("pk", "account_id"))
-    chats = Chat.objects.filter(account=None, peer_id__in={chat_id for _, chat_id in pairs})
-    known = set(chats.values_list("peer_id", flat=True))
-    grants = ChatAccess.objects.filter(chat__in=chats, account_id__in=set(accounts.values()))
-    granted = set(grants.values_list("account_id", "chat__peer_id"))
-    return {
-        (session_id, chat_id)
-        for session_id, chat_id in pairs
-        if chat_id in known and (accounts.get(session_id or 0), chat_id) not in granted
-    }
+    sessions = {session_id for session_id, _ in places}
+    chats = {chat_id for _, chat_id in places}
+    statement = _WITHDRAWN.format(
+        chats=", ".join(["%s"] * len(chats)), sessions=", ".join(["%s"] * len(sessions))
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*chats, *sessions])
+        return {place for place in cursor.fetchall() if place in places}
 
 
 async def newest() -> int:

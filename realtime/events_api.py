@@ -20,6 +20,8 @@ from scraper.base import HEADER, own_session
 MAX_FILTERS = 1000
 MAX_WAIT_SECONDS = 60
 RECONNECT_MILLISECONDS = 1000
+# Handed over in one write, which nothing takes back.
+PIECE_EVENTS = 20
 
 
 class EventsInput(serializers.Serializer[Any]):
@@ -98,7 +100,10 @@ class EventsConsumer(StreamConsumer):
                 document = eventlog.reset_document(batch.oldest)
                 await self._send(b"id: %d\nevent: reset\ndata: %b\n\n" % (batch.next, document))
             else:
-                await self._send(b"".join(event.sse for event in batch.events))
+                for start in range(0, len(batch.events), PIECE_EVENTS):
+                    piece = batch.events[start : start + PIECE_EVENTS]
+                    if body := b"".join(event.sse for event in piece if feed.may_tell(event)):
+                        await self._send(body)
 
     async def _send(self, body: bytes) -> None:
         await self.send_body(body, more_body=True)

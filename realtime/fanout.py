@@ -15,7 +15,7 @@ from django.conf import settings
 
 from core import events
 from realtime import eventlog
-from realtime.eventlog import Access, Filter, LogEvent, Page
+from realtime.eventlog import Access, Filter, LogEvent, Page, Place
 from realtime.threads import read_log
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ PAGE_EVENTS = 500
 # What other processes append is noticed by Redis' word, and at the latest after this.
 POLL_SECONDS = 1.0
 FORGET_NAMES_SECONDS = 30.0
+# So often it is asked whether what waits for slow clients may still be told.
+CHECK_SECONDS = 0.4
 RETRY_SECONDS = 1.0
 REJOIN_SECONDS = 3600.0
 GROUP = "tghub.events"
@@ -52,12 +54,15 @@ class Feed:
     ) -> None:
         self.access = access
         self.cursor = cursor
+        # What was asked for after this may still lie here, or with who asked.
+        self.passed_on = cursor
         # Whether the cursor is one of this log.
         self._checked = checked
         self._fanout = fanout
         self._wanted = wanted
         self._queue: deque[LogEvent] = deque()
         self._seen = cursor
+        self._lent = False
         self.live = False
         self._news = asyncio.Event()
 
@@ -66,11 +71,16 @@ class Feed:
 
         Raises DatabaseError.
         """
+        self._lent = False
         while True:
+            self.passed_on = self.cursor
             if self.live or self._catch_up():
                 if self._queue:
-                    return self._take(limit)
-                self.cursor = max(self.cursor, self._seen)
+                    batch = self._take(limit)
+                    if batch.events:
+                        return batch
+                    continue
+                self.cursor = self.passed_on = max(self.cursor, self._seen)
                 self._news.clear()
                 await self._news.wait()
                 continue
@@ -86,12 +96,28 @@ class Feed:
             self.cursor = page.oldest - 1
             return Batch([], self.cursor, page.oldest, reset=True)
         self.cursor = page.next
+        self._lent = bool(page.events)
+        self._fanout.note(page)
         return Batch(page.events, page.next)
 
     def _take(self, limit: int) -> Batch:
         found = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
         self.cursor = found[-1].id if self._queue else max(found[-1].id, self._seen)
-        return Batch(found, self.cursor)
+        told = [event for event in found if self.may_tell(event)]
+        self._lent = bool(told)
+        return Batch(told, self.cursor)
+
+    def may_tell(self, event: LogEvent) -> bool:
+        """Tell whether an event of a batch may still be sent.
+
+        To be asked after each wait for a slow client: a chat may have been left meanwhile.
+        """
+        return event.place not in self._fanout.withdrawn
+
+    @property
+    def behind(self) -> bool:
+        """Whether events wait here, or with who asked for them last."""
+        return self._lent or bool(self._queue)
 
     def _catch_up(self) -> bool:
         """Go on with what is distributed, when nothing lies between."""
@@ -128,6 +154,10 @@ class Fanout:
 
     def __init__(self) -> None:
         self.cursor = 0
+        # Where nothing may be told any more, of what waits for slow clients.
+        self.withdrawn: frozenset[Place] = frozenset()
+        # Where what may still wait was said, and the newest event there.
+        self._told: dict[Place, int] = {}
         self._feeds: set[Feed] = set()
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
@@ -157,6 +187,7 @@ class Fanout:
         self.cursor = await eventlog.newest()
         self._tasks.append(asyncio.create_task(self._pump()))
         self._tasks.append(asyncio.create_task(self._forget_names()))
+        self._tasks.append(asyncio.create_task(self._check()))
 
     def _appended(self, last: int) -> None:
         """Hear of a commit, on the thread that wrote."""
@@ -219,9 +250,38 @@ class Fanout:
                 return False
         page = await eventlog.read_page(self.cursor, None, limit=PAGE_EVENTS)
         self.cursor = page.next
+        self.note(page)
         for feed in list(self._feeds):
             feed.push(page)
         return page.more
+
+    def note(self, page: Page) -> None:
+        """Remember where a page was said, in case that its events must wait for a client.
+
+        They were allowed when they were read just now.
+        """
+        places = {event.place: event.id for event in page.events if event.place is not None}
+        for place, event_id in places.items():
+            self._told[place] = max(event_id, self._told.get(place, 0))
+        if self.withdrawn:
+            self.withdrawn -= places.keys()
+
+    async def _check(self) -> None:
+        """Ask again and again whether what waits for slow clients may still be told."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            passed_on = min((feed.passed_on for feed in self._feeds if feed.behind), default=None)
+            if passed_on is None:
+                self._told.clear()
+                self.withdrawn = frozenset()
+                continue
+            self._told = {place: last for place, last in self._told.items() if last > passed_on}
+            try:
+                gone = await read_log(eventlog.withdrawn, set(self._told))
+            except Exception as error:
+                logger.warning("Access cannot be checked: %s", type(error).__name__)
+                continue
+            self.withdrawn = frozenset(gone)
 
     async def _forget_names(self) -> None:
         while True:

@@ -1,14 +1,18 @@
 """Events over long polling, server-sent events and WebSockets: each once, in order."""
 
 import base64
+import itertools
 import json
 import random
 import shutil
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import jsonschema
@@ -23,6 +27,8 @@ from tests.sockets import websocket
 
 SECONDS = 30.0
 WRITERS = 8
+# Of a client that reads slowly.
+RECEIVE_BYTES = 1 << 17
 
 
 class KeyedHub(Hub):
@@ -244,6 +250,67 @@ def test_a_replay_shows_nothing_of_a_channel_that_was_left(hub: Hub, telegram: S
     world.kick(club, user)
     wait_until(lambda: poll(hub, start, **wanted, kind="chat.member")["events"])
     wait_until(lambda: not poll(hub, start, **wanted, kind="message.new")["events"])
+
+
+@contextmanager
+def slow_socket(hub: Hub) -> Iterator[Iterator[dict[str, Any]]]:
+    """Yield the events of a WebSocket whose client takes in little until they are asked for."""
+    address = urlsplit(hub.url)
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        plain.connect((address.hostname, address.port))
+        with websocket(hub, sock=plain, max_size=None) as client:
+            client.log_in(hub.http.headers["Authorization"].removeprefix("Bearer "), "s4")
+            client.ask("subscribe", {"sessions": ["s4"]})
+            yield (client.receive()["data"] for _ in itertools.count())
+
+
+@contextmanager
+def slow_stream(hub: Hub) -> Iterator[Iterator[dict[str, Any]]]:
+    """Yield the server-sent events of such a client."""
+    options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)]
+    headers = {**hub.http.headers, "Accept": "text/event-stream"}
+    with (
+        httpx.Client(transport=httpx.HTTPTransport(socket_options=options), timeout=60) as http,
+        http.stream("GET", f"{hub.url}/api/v3/events?session=s4", headers=headers) as answer,
+    ):
+        events = sse(answer)
+        next(events)
+        yield (data for _, _, data in events)
+
+
+@pytest.mark.parametrize("client", [slow_socket, slow_stream])
+def test_what_waits_for_a_slow_client_ends_with_a_kick(
+    hub: Hub, telegram: Sandbox, client: Callable[[Hub], Any]
+) -> None:
+    world = telegram.world
+    boris, user = world.by_phone("+15550300000"), world.by_phone("+15550300004")
+    club = world.add_channel("Club", boris, [user], megagroup=True)
+    count = 900  # Fewer than a queue holds, and more than a network does.
+    with client(hub) as events:
+        start = poll(hub)["next"]
+        for n in range(count):
+            world.post(boris, club, f"{n} {'語' * 4000}")
+        told = {"session": "s4", "chat": club.peer}
+        wait_until(lambda: str(count - 1) in texts(poll(hub, start, **told, limit=1000)))
+        world.kick(club, user)
+        wait_until(lambda: poll(hub, start, **told, kind="chat.member")["events"])
+        until = time.monotonic() + 1.0
+        wait_until(lambda: time.monotonic() > until, what="a second has passed")
+        post(telegram, ["elsewhere"], to=4)
+        found = [next(events)]
+        while "elsewhere" not in texts({"events": found[-1:]}):
+            found.append(next(events))
+    assert [event["action"] for event in found if event["kind"] == "chat.member"][-1] == "removed"
+    seen = [event for event in found if event["chat_id"] == club.peer and "message" in event]
+    # In order from the first one on, for that was under way before the kick.
+    assert texts({"events": seen}) == [str(n) for n in range(len(seen))]
+    assert len(seen) < count
+
+
+def texts(page: dict[str, Any]) -> list[str]:
+    """Return the first word of each message."""
+    return [text_of(event).split(" ")[0] for event in page["events"] if "message" in event]
 
 
 def test_every_event_is_as_its_schema_says(hub: Hub, telegram: Sandbox) -> None:

@@ -74,6 +74,8 @@ class Subscription:
                     reset = {"id": batch.next, "kind": "reset", "oldest": batch.oldest}
                     await self._socket.send_text(text({"event": "reset", "data": reset}))
                 for event in batch.events:
+                    if not self.feed.may_tell(event):
+                        continue
                     await self._socket.send_text(event.frame)
                     self.sent = event.id
                     if self._stopping.is_set():

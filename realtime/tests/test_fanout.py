@@ -15,9 +15,12 @@ from realtime import fanout as module
 from realtime import threads
 from realtime.eventlog import Filter, access_of
 from realtime.fanout import Fanout, Feed
-from sessions_app.models import TelegramSession
+from scraper.models import Chat, ChatAccess
+from sessions_app.models import Account, TelegramSession
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
+
+CHANNEL = -1_000_000_000_123
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +44,18 @@ async def fanout() -> AsyncIterator[Fanout]:
 
 
 @sync_to_async
-def append(session: TelegramSession, first: int, last: int, kind: str = "message.new") -> None:
+def append(
+    session: TelegramSession,
+    first: int,
+    last: int,
+    kind: str = "message.new",
+    chat_id: int | None = None,
+) -> None:
     events.append(
-        [events.NewEvent(kind, {"n": n}, session_id=session.pk) for n in range(first, last)]
+        [
+            events.NewEvent(kind, {"n": n}, session_id=session.pk, chat_id=chat_id)
+            for n in range(first, last)
+        ]
     )
 
 
@@ -128,3 +140,53 @@ async def test_a_cursor_before_what_is_kept_is_reset(
     batch = await feed.next()
     assert (batch.reset, batch.oldest, batch.next) == (True, 6, 5)
     assert await take(feed, 2) == [5, 6]
+
+
+@sync_to_async
+def let_in(session: TelegramSession) -> ChatAccess:
+    """Have the session's account read a channel."""
+    session.account = Account.objects.create(user_id=1)
+    session.save()
+    chat = Chat.objects.create(peer_id=CHANNEL, type="channel")
+    return ChatAccess.objects.create(account=session.account, chat=chat, member=True)
+
+
+async def test_what_waits_is_not_told_after_a_kick(
+    fanout: Fanout, session: TelegramSession
+) -> None:
+    grant = await let_in(session)
+    mine = await sync_to_async(access)(session)
+    slow, quick = await fanout.join(mine, Filter()), await fanout.join(mine, Filter())
+    await append(session, 0, 1)
+    assert await take(slow, 1) == await take(quick, 1) == [0]
+    waiting = asyncio.create_task(take(slow, 1, limit=1))
+    while not slow.live:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    await append(session, 1, 5, chat_id=CHANNEL)
+    assert await take(quick, 4) == [1, 2, 3, 4]
+    assert await waiting == [1]
+    await grant.adelete()
+    while not fanout.withdrawn:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await append(session, 5, 6, chat_id=CHANNEL)
+    await append(session, 6, 7, "chat.member", chat_id=CHANNEL)
+    assert await take(slow, 1) == await take(quick, 1) == [6]
+    # Back again: what is said now is told, though it was not just asked for.
+    await grant.asave(force_insert=True)
+    await append(session, 7, 8, chat_id=CHANNEL)
+    assert await take(slow, 1) == await take(quick, 1) == [7]
+
+
+async def test_what_was_lent_is_not_sent_after_a_kick(
+    fanout: Fanout, session: TelegramSession
+) -> None:
+    grant = await let_in(session)
+    mine = await sync_to_async(access)(session)
+    feed = await fanout.join(mine, Filter(), 0)
+    await append(session, 0, 3, chat_id=CHANNEL)
+    batch = await feed.next()
+    assert [feed.may_tell(event) for event in batch.events] == [True] * 3
+    await grant.adelete()
+    while not fanout.withdrawn:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    assert [feed.may_tell(event) for event in batch.events] == [False] * 3

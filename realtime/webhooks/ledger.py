@@ -19,6 +19,7 @@ from django.utils import timezone
 from core import events
 from core.models import Event
 from core.writer import writer
+from realtime.eventlog import place_of, withdrawn
 from realtime.webhooks import payload
 from realtime.webhooks.endpoints import (
     AccessLost,
@@ -195,7 +196,8 @@ def save_cursor(endpoint_id: int, owner: Owner, cursor: int) -> None:
 def prepare(delivery_id: int, owner: Owner) -> Prepared | Attempt | None:
     """Return what to post now; an Attempt when it is not to be posted, None when it is done.
 
-    Whether the endpoint may see the session is asked anew each time. Raises NotOurs.
+    Whether the endpoint may see the session, and the session the chat, is asked anew each time.
+    Raises NotOurs.
     """
     row = Delivery.objects.select_related("endpoint__owner").filter(pk=delivery_id).first()
     if row is None or row.state != DeliveryState.PENDING:
@@ -216,7 +218,11 @@ def prepare(delivery_id: int, owner: Owner) -> Prepared | Attempt | None:
         event = Event.objects.filter(pk=row.event_id or 0).values_list(*columns).first()
         if event is None:
             return _dropped(row, "The event is not kept any more.")
-        body = payload.event_body(events.StoredEvent(*event), name)
+        stored = events.StoredEvent(*event)
+        place = place_of(stored)
+        if place is not None and withdrawn({place}):
+            return _dropped(row, "The session may not read this chat any more.")
+        body = payload.event_body(stored, name)
     return Prepared(endpoint.url, body, signed_headers(endpoint, row, body))
 
 

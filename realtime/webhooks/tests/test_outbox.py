@@ -18,7 +18,8 @@ from core.writer import writer
 from realtime.webhooks import endpoints, ledger, runner
 from realtime.webhooks.models import Delivery, DeliveryState, WebhookEndpoint
 from realtime.webhooks.tests.helpers import HeldLease, happen, make_endpoint, outbox_running
-from sessions_app.models import KeyGrant, Node, TelegramSession
+from scraper.models import Chat, ChatAccess
+from sessions_app.models import Account, KeyGrant, Node, TelegramSession
 from sessions_app.purge import let_go
 from sessions_app.tests.helpers import make_session, make_user
 from tests.hub import wait_until
@@ -349,6 +350,21 @@ def test_access_that_is_taken_away_ends_deliveries(alice: User, session: Telegra
         wanted = happen(other)
         assert ids(receiver.wait_for(1)) == wanted
         assert len(receiver.posts) == tries + 1
+
+
+def test_what_waits_is_dropped_after_a_kick(alice: User, session: TelegramSession) -> None:
+    session.account = Account.objects.create(user_id=1)
+    session.save()
+    chat = Chat.objects.create(peer_id=-1_000_000_000_123, type="channel")
+    grant = ChatAccess.objects.create(account=session.account, chat=chat)
+    with receiving(lambda post: 500) as receiver, outbox_running():
+        endpoint = make_endpoint(alice, receiver.url)
+        happen(session, 3, chat_id=chat.peer_id)
+        receiver.wait_for_tries(1)
+        grant.delete()
+        wait_for_states(endpoint, dropped=3)
+        error = endpoint.deliveries.first().error
+        assert error == "The session may not read this chat any more."
 
 
 @pytest.mark.parametrize("how", ["revoked", "expired", "deleted", "inactive"])
