@@ -4,7 +4,7 @@ Writers append inside their transaction; readers ask for what came after their c
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ from django.utils import timezone
 
 from core import json
 from core.models import Event, EventClock
+from core.upserts import insert
 
 logger = logging.getLogger(__name__)
 
 MAX_PAGE = 1000
 PRUNE_BATCH = 5000
+_COLUMNS = ("id", "kind", "session_id", "chat_id", "document", "date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +122,22 @@ def _write(events: Sequence[NewEvent]) -> None:
     with transaction.atomic(savepoint=False):
         last = _advance(len(events))
         first = last - len(events) + 1
-        Event.objects.bulk_create(
+        adapt = connection.ops.adapt_datetimefield_value
+        insert(
+            Event._meta.db_table,
+            (*_COLUMNS, "created_at"),
             [
-                Event(
-                    id=first + n,
-                    kind=event.kind,
-                    session_id=event.session_id,
-                    chat_id=event.chat_id,
-                    document=document,
-                    date=event.date or now,
-                    created_at=now,
+                (
+                    first + n,
+                    event.kind,
+                    event.session_id,
+                    event.chat_id,
+                    document,
+                    adapt(event.date or now),
+                    adapt(now),
                 )
                 for n, (event, document) in enumerate(zip(events, documents, strict=True))
-            ]
+            ],
         )
     transaction.on_commit(lambda: _notify(last), robust=True)
 
@@ -199,22 +204,47 @@ def read(
     last, pruned = _clock()
     if since > last or since < pruned:
         return Page([], next=last, oldest=pruned + 1, reset=True)
-    rows = Event.objects.filter(id__gt=since, id__lte=last).order_by("id")
-    if session_ids is not None:
-        rows = rows.filter(session_id__in=list(session_ids))
-    if chat_ids is not None:
-        rows = rows.filter(chat_id__in=list(chat_ids))
-    if kinds is not None:
-        rows = rows.filter(kind__in=list(kinds))
     limit = max(1, min(limit, MAX_PAGE))
-    columns = ("id", "kind", "session_id", "chat_id", "document", "date")
-    events = [StoredEvent(*row) for row in rows.values_list(*columns)[:limit]]
+    wanted = {"session_id": session_ids, "chat_id": chat_ids, "kind": kinds}
+    events = _read(since, last, {k: v for k, v in wanted.items() if v is not None}, limit)
     # Rows may have been pruned while they were being read.
     pruned = _clock()[1]
     if since < pruned:
         return Page([], next=last, oldest=pruned + 1, reset=True)
     full = len(events) == limit
     return Page(events, next=events[-1].id if full else last, oldest=pruned + 1)
+
+
+def _read(
+    since: int, last: int, wanted: Mapping[str, Collection[Any]], limit: int
+) -> list[StoredEvent]:
+    """Return the rows; by hand, for live events are read one by one."""
+    if not all(wanted.values()):
+        return []
+    conditions = ["id > %s", "id <= %s"]
+    values: list[Any] = [since, last]
+    for column, those in wanted.items():
+        conditions.append(f"{column} IN ({', '.join(['%s'] * len(those))})")
+        values += those
+    statement = (
+        f"SELECT {', '.join(_COLUMNS)} FROM {Event._meta.db_table} "
+        f"WHERE {' AND '.join(conditions)} ORDER BY id LIMIT %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, limit])
+        rows = cursor.fetchall()
+    # SQLite keeps UTC without saying so.
+    return [
+        StoredEvent(
+            number,
+            kind,
+            session_id,
+            chat_id,
+            document,
+            date if date.tzinfo else date.replace(tzinfo=UTC),
+        )
+        for number, kind, session_id, chat_id, document, date in rows
+    ]
 
 
 def prune(*, before: datetime | None = None) -> int:

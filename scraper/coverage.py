@@ -88,9 +88,12 @@ def remove(chat_id: int, low: int, high: int) -> None:
 
 def extend(chat_id: int, session_id: int, message_id: int) -> None:
     """Carry the open interval on to a message that came as this session's update."""
-    Coverage.objects.filter(
-        chat_id=chat_id, open_session_id=session_id, high__lt=message_id
-    ).update(high=message_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {Coverage._meta.db_table} SET high = %s "
+            "WHERE chat_id = %s AND open_session_id = %s AND high < %s",
+            [message_id, chat_id, session_id, message_id],
+        )
 
 
 def close(chat_id: int) -> None:

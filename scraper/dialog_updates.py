@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import connection
+
 from core import json
 from engine.methods.shapes import MessageDict
 from engine.store import EngineEvent, UpdateBatch
 from scraper import dialog_cache
 from scraper.models import Dialog, DialogList
 from scraper.rows import plain, unix_seconds
-from sessions_app.models import TelegramSession
 from sessions_app.sink import register_update_handler
 
 PREVIEW_LENGTH = 100
@@ -30,12 +31,7 @@ def store_updates(batches: Sequence[UpdateBatch]) -> None:
     busy = [batch for batch in batches if batch.events]
     if not busy:
         return
-    accounts = dict(
-        TelegramSession.objects.filter(
-            pk__in={batch.session_id for batch in busy},
-            account__dialog_list__isnull=False,
-        ).values_list("pk", "account_id")
-    )
+    accounts = _with_lists({batch.session_id for batch in busy})
     events: dict[int, list[EngineEvent]] = defaultdict(list)
     for batch in busy:
         account_id = accounts.get(batch.session_id)
@@ -43,6 +39,18 @@ def store_updates(batches: Sequence[UpdateBatch]) -> None:
             events[account_id] += batch.events
     for account_id, found in events.items():
         _Change(account_id, found).store()
+
+
+def _with_lists(session_ids: set[int]) -> dict[int, int]:
+    """Return the sessions' accounts of which a list of dialogs is kept."""
+    marks = ", ".join(["%s"] * len(session_ids))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT s.id, s.account_id FROM sessions_app_telegramsession s "
+            f"JOIN scraper_dialoglist l ON l.account_id = s.account_id WHERE s.id IN ({marks})",
+            [*session_ids],
+        )
+        return dict(cursor.fetchall())
 
 
 class _Change:

@@ -6,7 +6,7 @@ They run in the writer, in the transaction that appends the events and stores th
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 
@@ -22,9 +22,8 @@ from scraper.models import (
     MessagePrivate,
 )
 from scraper.rows import ChatScope, media_uuid
-from sessions_app.models import TelegramSession
 from sessions_app.purge import Purge, register_purge_handler
-from sessions_app.sink import register_update_handler
+from sessions_app.sink import Account, accounts_of, register_update_handler
 
 CHANNEL_BASE = -1_000_000_000_000
 _MESSAGES = frozenset({"message.new", "message.edited"})
@@ -44,31 +43,16 @@ def handle_updates(batches: Sequence[UpdateBatch]) -> None:
     _Updates(batches).store()
 
 
-class _Account(NamedTuple):
-    """An account's row and its id at Telegram."""
-
-    pk: int
-    user_id: int
-
-
 class _Updates:
     """The batches of one transaction; what is looked up is looked up once."""
 
     def __init__(self, batches: Sequence[UpdateBatch]) -> None:
         self.batches = batches
-        sessions = TelegramSession.objects.filter(
-            pk__in={batch.session_id for batch in batches}, account__isnull=False
-        )
-        self.accounts = {
-            session_id: _Account(pk, user_id)
-            for session_id, pk, user_id in sessions.values_list(
-                "pk", "account_id", "account__user_id"
-            )
-        }
+        self.accounts = accounts_of({batch.session_id for batch in batches})
         self.scopes: dict[tuple[int | None, int], ChatScope] = {}
 
     def store(self) -> None:
-        kinds: dict[str, Callable[[UpdateBatch, _Account, EngineEvent], None]] = {
+        kinds: dict[str, Callable[[UpdateBatch, Account, EngineEvent], None]] = {
             "message.deleted": self._deleted,
             "message.reactions": self._reactions,
             "chat.member": self._member,
@@ -87,7 +71,7 @@ class _Updates:
                     if (handle := kinds.get(event.kind)) is not None:
                         handle(batch, account, event)
 
-    def _messages(self, batch: UpdateBatch, account: _Account, told: Iterable[EngineEvent]) -> None:
+    def _messages(self, batch: UpdateBatch, account: Account, told: Iterable[EngineEvent]) -> None:
         """Store new and edited messages; the new ones carry open coverage on."""
         by_chat: dict[int, list[EngineEvent]] = defaultdict(list)
         for event in told:
@@ -108,7 +92,7 @@ class _Updates:
                 coverage.extend(scope.pk, batch.session_id, max(new))
             self._admit(account, scope, min(message["message_id"] for message in messages))
 
-    def _admit(self, account: _Account, scope: ChatScope, message_id: int) -> None:
+    def _admit(self, account: Account, scope: ChatScope, message_id: int) -> None:
         """Note that the account may read this much of the chat: Telegram sent it."""
         with connection.cursor() as cursor:
             cursor.execute(_ADMITTED, [account.pk, scope.pk])
@@ -121,7 +105,7 @@ class _Updates:
             defaults={"min_id": message_id, "member": True, "checked_at": None},
         )
 
-    def _scope(self, batch: UpdateBatch, account: _Account, chat_id: int) -> ChatScope:
+    def _scope(self, batch: UpdateBatch, account: Account, chat_id: int) -> ChatScope:
         scope = self._known_scope(account, chat_id)
         if scope is None:
             chat = grants.save_chat(account.pk, self._dialog(batch, account, chat_id))
@@ -129,7 +113,7 @@ class _Updates:
             self.scopes[_scope_key(account, chat_id)] = scope
         return scope
 
-    def _dialog(self, batch: UpdateBatch, account: _Account, chat_id: int) -> DialogDict:
+    def _dialog(self, batch: UpdateBatch, account: Account, chat_id: int) -> DialogDict:
         """Return what an update tells of a chat that was never asked for."""
         entity = next((row for row in batch.entities if row.id == chat_id), None)
         kind = "channel" if chat_id <= CHANNEL_BASE else "user" if chat_id > 0 else "group"
@@ -145,7 +129,7 @@ class _Updates:
         }
         return dialog  # type: ignore[no-any-return]
 
-    def _known_scope(self, account: _Account, chat_id: int) -> ChatScope | None:
+    def _known_scope(self, account: Account, chat_id: int) -> ChatScope | None:
         key = _scope_key(account, chat_id)
         if key not in self.scopes:
             owner_id = key[0]
@@ -163,21 +147,21 @@ class _Updates:
             )
         return self.scopes[key]
 
-    def _deleted(self, batch: UpdateBatch, account: _Account, event: EngineEvent) -> None:
+    def _deleted(self, batch: UpdateBatch, account: Account, event: EngineEvent) -> None:
         ids: list[int] = event.data["message_ids"]
         if event.chat_id is None:
             store.mark_deleted_of_account(account.pk, ids)
         elif (scope := self._known_scope(account, event.chat_id)) is not None:
             store.mark_deleted(scope, ids)
 
-    def _reactions(self, batch: UpdateBatch, account: _Account, event: EngineEvent) -> None:
+    def _reactions(self, batch: UpdateBatch, account: Account, event: EngineEvent) -> None:
         if event.chat_id is not None:
             scope = self._known_scope(account, event.chat_id)
             if scope is not None:
                 store.set_reactions(scope, event.data["message_id"], event.data["reactions"])
                 self._admit(account, scope, event.data["message_id"])
 
-    def _member(self, batch: UpdateBatch, account: _Account, event: EngineEvent) -> None:
+    def _member(self, batch: UpdateBatch, account: Account, event: EngineEvent) -> None:
         """Follow the account's own place in a chat; that of others grants nothing."""
         if event.chat_id is None or event.data["user_id"] != account.user_id:
             return
@@ -189,7 +173,7 @@ class _Updates:
             )
 
 
-def _scope_key(account: _Account, chat_id: int) -> tuple[int | None, int]:
+def _scope_key(account: Account, chat_id: int) -> tuple[int | None, int]:
     """Return whose chat it is (None: everybody's) and its id."""
     return None if chat_id <= CHANNEL_BASE else account.pk, chat_id
 

@@ -14,13 +14,13 @@ from django.db import connection
 from django.db.models import Max
 
 from core import json
+from core.upserts import upsert
 from core.writer import writer
 from engine.methods.shapes import MessageDict, ReactionDict
 from scraper import coverage, rows
 from scraper.coverage import Opening
 from scraper.models import Chat, File, Media, Message, Tombstone
 from scraper.rows import ChatScope, MediaRow, Rows
-from scraper.upserts import upsert
 from sessions_app.models import Account
 
 _MESSAGES = Message._meta.db_table
@@ -108,10 +108,14 @@ def _with_tombstones(incoming: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
             ids[row[2]].add(row[3])
     dead: set[tuple[int, int]] = set()
     for account_id, message_ids in ids.items():
-        found = Tombstone.objects.filter(account_id=account_id, message_id__in=message_ids)
-        dead.update(
-            (account_id, message_id) for message_id in found.values_list("message_id", flat=True)
-        )
+        marks = ", ".join(["%s"] * len(message_ids))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT account_id, message_id FROM {Tombstone._meta.db_table} "
+                f"WHERE account_id = %s AND message_id IN ({marks})",
+                [account_id, *message_ids],
+            )
+            dead.update(cursor.fetchall())
     if not dead:
         return incoming
     at = rows.DELETED

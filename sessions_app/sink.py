@@ -5,18 +5,17 @@ transaction in which the event is appended and, last, the update state that cove
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from core import events
 from core.writer import writer
 from engine.methods.shapes import MessageDict, with_private, without_login_code
 from engine.store import EngineEvent, UpdateBatch
-from sessions_app.models import TelegramSession
 from sessions_app.store import upsert_boxes, upsert_entities
 
 logger = logging.getLogger(__name__)
@@ -28,6 +27,13 @@ It may complete `event.data` (a media's uuid) before the event is appended.
 """
 
 _handlers: list[UpdateHandler] = []
+
+
+class Account(NamedTuple):
+    """An account's row and its id at Telegram."""
+
+    pk: int
+    user_id: int
 
 
 def register_update_handler(handler: UpdateHandler) -> None:
@@ -45,8 +51,7 @@ class WriterSink:
 
 def store_batches(batches: Sequence[UpdateBatch]) -> None:
     """Store batches of any sessions; the caller's transaction makes it all or nothing."""
-    wanted = {batch.session_id for batch in batches}
-    living = set(TelegramSession.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    living = accounts_of({batch.session_id for batch in batches})
     batches = [batch for batch in batches if batch.session_id in living]
     for batch in batches:
         for event in batch.events:
@@ -71,6 +76,27 @@ def store_batches(batches: Sequence[UpdateBatch]) -> None:
     )
     upsert_boxes([(batch.session_id, state) for batch in batches for state in batch.states])
     transaction.on_commit(lambda: _log(batches), robust=True)
+
+
+def accounts_of(session_ids: Collection[int]) -> dict[int, Account | None]:
+    """Return whose account each session has, of those that exist; None: nobody's yet.
+
+    By hand, as what else is asked at each update: the ORM takes longer to write it than the
+    database to answer.
+    """
+    if not session_ids:
+        return {}
+    marks = ", ".join(["%s"] * len(session_ids))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT s.id, a.id, a.user_id FROM sessions_app_telegramsession s "
+            f"LEFT JOIN sessions_app_account a ON a.id = s.account_id WHERE s.id IN ({marks})",
+            [*session_ids],
+        )
+        return {
+            session_id: None if pk is None else Account(pk, user_id)
+            for session_id, pk, user_id in cursor.fetchall()
+        }
 
 
 def _for_clients(event: EngineEvent) -> dict[str, Any]:

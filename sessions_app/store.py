@@ -16,6 +16,7 @@ from django.utils import timezone
 from core import events
 from core.crypto import fingerprint
 from core.fields import field_of
+from core.upserts import upsert
 from core.writer import writer
 from engine.errors import Conflict, EngineError, NotFound
 from engine.store import (
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WRITE_SECONDS = 60.0
-BATCH_ROWS = 500
 
 LIVE_STATES = {
     "connected": models.LiveState.CONNECTED,
@@ -210,49 +210,43 @@ def save_key(
 def upsert_entities(rows: Sequence[tuple[int, EntityRow]]) -> None:
     """Insert or replace entities of sessions; a known access hash is never lost to a null."""
     newest = {(session_id, row.id): row for session_id, row in rows}
-    for with_hash in (True, False):
-        found = [
-            models.Entity(
-                session_id=session_id,
-                peer_id=row.id,
-                access_hash=row.access_hash,
-                username=clean(row.username, 64),
-                phone=clean(row.phone, 32),
-                name=clean(row.name, 256),
+    table = models.Entity._meta.db_table
+    upsert(
+        table,
+        ("session_id", "peer_id", "access_hash", "username", "phone", "name"),
+        [
+            (
+                *key,
+                row.access_hash,
+                clean(row.username, 64),
+                clean(row.phone, 32),
+                clean(row.name, 256),
             )
-            for (session_id, _), row in newest.items()
-            if (row.access_hash is not None) == with_hash
-        ]
-        fields = ["username", "phone", "name"] + (["access_hash"] if with_hash else [])
-        models.Entity.objects.bulk_create(
-            found,
-            batch_size=BATCH_ROWS,
-            update_conflicts=True,
-            unique_fields=["session", "peer_id"],
-            update_fields=fields,
-        )
+            for key, row in newest.items()
+        ],
+        conflict="session_id, peer_id",
+        update=(
+            "username",
+            "phone",
+            "name",
+            f"access_hash = COALESCE(excluded.access_hash, {table}.access_hash)",
+        ),
+    )
 
 
 def upsert_boxes(rows: Sequence[tuple[int, BoxState]]) -> None:
     """Insert or replace how far the boxes of sessions are stored; of two rows the later holds."""
     newest = {(session_id, row.chat_id): row for session_id, row in rows}
-    models.BoxState.objects.bulk_create(
+    facts = ("pts", "qts", "date", "seq", "top_message_id")
+    upsert(
+        models.BoxState._meta.db_table,
+        ("session_id", "chat_id", *facts),
         [
-            models.BoxState(
-                session_id=session_id,
-                chat_id=row.chat_id,
-                pts=row.pts,
-                qts=row.qts,
-                date=row.date,
-                seq=row.seq,
-                top_message_id=row.top_message_id,
-            )
-            for (session_id, _), row in newest.items()
+            (*key, row.pts, row.qts, row.date, row.seq, row.top_message_id)
+            for key, row in newest.items()
         ],
-        batch_size=BATCH_ROWS,
-        update_conflicts=True,
-        unique_fields=["session", "chat_id"],
-        update_fields=["pts", "qts", "date", "seq", "top_message_id"],
+        conflict="session_id, chat_id",
+        update=facts,
     )
 
 

@@ -119,6 +119,7 @@ def test_a_kick_and_a_return_at_once(rig: Any, pair: Any) -> None:
     hello = EngineEvent("message.new", chat.peer, {"message": make_message(chat, "hello")}, 0)
     removed = EngineEvent("chat.member", chat.peer, {"user_id": bob.id, "action": "removed"}, 0)
     granted = ChatAccess.objects.filter(account_id=b.account_id, chat__peer_id=chat.peer)
+    rig.wait_until(granted.exists)  # for the chat's beginning
     for told in ([hello, removed], [hello, removed, hello]):
         batch = UpdateBatch(b.pk, bob.id, told)
         writer.submit(lambda batch=batch: handle_updates([batch])).result(10)
