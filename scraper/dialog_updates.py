@@ -18,7 +18,8 @@ from scraper.rows import plain, unix_seconds
 from sessions_app.sink import register_update_handler
 
 PREVIEW_LENGTH = 100
-CHANGED = ["message_count", "unread_count", "last_message_date", "document", "extra"]
+CHANGED = ("message_count", "unread_count", "last_message_date", "document", "extra")
+READ = ("id", "peer_id", "type", "is_archived", *CHANGED)
 
 
 def register() -> None:
@@ -65,22 +66,38 @@ class _Change:
         self.stale: set[int] = set()
 
     def store(self) -> None:
-        wanted = {event.chat_id for event in self.events if event.chat_id is not None}
-        rows = Dialog.objects.filter(account_id=self.account_id)
-        if any(event.kind == "message.deleted" and not event.chat_id for event in self.events):
-            # A deletion in a private chat or basic group does not say in which.
-            rows = rows.exclude(type__in=("channel", "supergroup")) | rows.filter(
-                peer_id__in=wanted
-            )
-        else:
-            rows = rows.filter(peer_id__in=wanted)
-        self.rows = {row.peer_id: row for row in rows}
+        self.rows = {row.peer_id: row for row in self._load()}
         for event in self.events:
             self._apply(event)
         dialog_cache.mark_stale(self.account_id, self.stale)
         for peer_id in self.changed:
             self._render(self.rows[peer_id])
-        Dialog.objects.bulk_update([self.rows[each] for each in self.changed], CHANGED)
+        self._write()
+
+    def _load(self) -> list[Dialog]:
+        """Return the rows that the events may change."""
+        wanted = {event.chat_id for event in self.events if event.chat_id is not None}
+        # Nothing is called 0.
+        condition = f"peer_id IN ({', '.join(['%s'] * len(wanted)) or '0'})"
+        if any(event.kind == "message.deleted" and not event.chat_id for event in self.events):
+            # A deletion in a private chat or basic group does not say in which.
+            condition = f"(type NOT IN ('channel', 'supergroup') OR {condition})"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {', '.join(READ)} FROM {Dialog._meta.db_table} "
+                f"WHERE account_id = %s AND {condition}",
+                [self.account_id, *wanted],
+            )
+            return [Dialog(**dict(zip(READ, row, strict=True))) for row in cursor.fetchall()]
+
+    def _write(self) -> None:
+        assignments = ", ".join(f"{column} = %s" for column in CHANGED)
+        with connection.cursor() as cursor:
+            for row in (self.rows[peer_id] for peer_id in self.changed):
+                cursor.execute(
+                    f"UPDATE {Dialog._meta.db_table} SET {assignments} WHERE id = %s",
+                    [*(getattr(row, column) for column in CHANGED), row.pk],
+                )
 
     def _apply(self, event: EngineEvent) -> None:
         if event.kind == "folders.changed":
