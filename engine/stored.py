@@ -216,9 +216,15 @@ class StoredLink:
         if self._client is not None:
             with contextlib.suppress(Exception):
                 await self._client.disconnect()
-        if self._ingest is not None and not await self._ingest.stop(self._timing.drain):
+        stored = self._ingest is None or await self._ingest.stop(self._timing.drain)
+        if not stored:
             logger.info("Session %s: what was not stored is asked for again", self.session_id)
-        await self.flush()
+        try:
+            # A database that did not answer until now is not waited for any longer.
+            async with asyncio.timeout(None if stored else self._timing.drain / 2):
+                await self.flush()
+        except TimeoutError:
+            logger.info("Session %s: new entities were not stored", self.session_id)
 
     async def flush(self) -> None:
         """Store entities that are new."""

@@ -25,7 +25,7 @@ class Timing:
     reconnect_max: float = 45.0
     flush: float = 2.0
     retry_difference: float = 5.0
-    drain: float = 5.0
+    drain: float = 2.0
     login_idle: float = 900.0
     carried_idle: float = 120.0
     carried_max: int = 64

@@ -143,18 +143,36 @@ class Lease:
             self._threads.append(thread)
             thread.start()
 
-    def release(self) -> None:
-        """Stop renewing and free the lease; call it when the connections are down."""
+    def release(self, seconds: float | None = None) -> None:
+        """Stop renewing and free the lease; call it when the connections are down.
+
+        A database that does not answer within `seconds` keeps the lease until it is over; whoever
+        has our lock file need not wait for that.
+        """
+        until = None if seconds is None else time.monotonic() + seconds
         self._stopping.set()
         with self._changed:
             held, self._held = self._held, False
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(self.ttl_seconds)
+            thread.join(self.ttl_seconds if until is None else max(0.0, until - time.monotonic()))
         self._threads.clear()
-        if held:
-            with contextlib.suppress(DatabaseError, InterfaceError):
-                Node.objects.filter(name=self.name, epoch=self.epoch).update(expires_at=Now())
+        if not held:
+            return
+        if until is None:
+            self._free()
+            return
+        freeing = threading.Thread(target=self._free_and_close, name="lease-free", daemon=True)
+        freeing.start()
+        freeing.join(max(0.1, until - time.monotonic()))
+
+    def _free(self) -> None:
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            Node.objects.filter(name=self.name, epoch=self.epoch).update(expires_at=Now())
+
+    def _free_and_close(self) -> None:
+        self._free()
+        connection.close()
 
     def renew(self) -> bool:
         """Prolong the lease; False when it is over and has to be taken anew."""

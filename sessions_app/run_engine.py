@@ -33,7 +33,8 @@ from sessions_app.store import OrmStore
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 8.0
+# For all that `stop` does. What is not stored by then is asked for again after the next start.
+STOP_SECONDS = 5.0
 SWEEP_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 
@@ -87,20 +88,33 @@ class Node:
             pause.wait(0.1)
         self.lease.check()
 
-    def stop(self) -> None:
-        """Drain, disconnect, store what has arrived, free the lease; in this order."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Drain, disconnect, store what has arrived, free the lease; in this order.
+
+        All of it shares the time: each waits for the database, which may not answer at all.
+        """
+        until = time.monotonic() + seconds
+
+        def left() -> float:
+            return max(0.1, until - time.monotonic())
+
         self._stopping.set()
         self._restore_now.set()
-        alongside.stop_runners(self._runners)
+        runners = threading.Thread(
+            target=alongside.stop_runners, args=(self._runners,), name="stop-runners", daemon=True
+        )
+        runners.start()
         if self._socket is not None:
-            self._socket.stop()
+            self._socket.stop(min(1.0, left()))
             self._socket = None
-            telegram.stop(STOP_SECONDS)
+            telegram.stop(left() * 0.6)
+        runners.join(left() * 0.5)
         if self._keeper is not None:
-            self._keeper.join(STOP_SECONDS)
+            self._keeper.join(left() * 0.5)
             self._keeper = None
-        writer.stop(STOP_SECONDS)
-        self.lease.release()
+        if not writer.stop(left() * 0.7):
+            logger.info("What was not stored is asked for again after the next start")
+        self.lease.release(left())
 
     def _lost(self) -> None:
         telegram.disconnect(self.lease.margin_seconds * 0.75)

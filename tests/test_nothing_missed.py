@@ -7,6 +7,7 @@ chat in order.
 import contextlib
 import random
 import shutil
+import socket
 import sqlite3
 import threading
 from collections import defaultdict
@@ -14,12 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from sandbox import Sandbox
 from sandbox.world import Limits, World
 from tests.hub import Hub, wait_until
+from tests.sockets import Client, websocket
 
 ALICE, BOB = "+15550500001", "+15550500002"
 PATIENCE_SECONDS = 100.0
@@ -86,15 +89,19 @@ class Chats:
         self.expected: dict[int, list[str]] = defaultdict(list)
         self.number = 0
 
-    def post(self, count: int, chat_id: int | None = None) -> None:
-        """Post messages to one chat, or in turn to all."""
+    def post(self, count: int, chat_id: int | None = None, size: int = 0) -> None:
+        """Post messages to one chat, or in turn to all; `size` characters follow the number."""
         ids = list(self.all) if chat_id is None else [chat_id]
         for _ in range(count):
             target = ids[self.number % len(ids)]
             self.number += 1
             text = f"{self.name} {self.number}"
             self.expected[target].append(text)
-            self.world.post(self.bob, self.all[target], text)
+            self.world.post(self.bob, self.all[target], text + " " * bool(size) + "語" * size)
+
+    def mark(self, text: str) -> str:
+        """Return a message's text up to its number."""
+        return " ".join(text.split(" ")[:2])
 
     @property
     def talk(self) -> int:
@@ -113,7 +120,7 @@ def told(hub: Hub, chats: Chats) -> dict[int, list[str]]:
             assert event["id"] > last
             last = event["id"]
             if event["message"]["message"].startswith(chats.name):
-                found[event["chat_id"]].append(event["message"]["message"])
+                found[event["chat_id"]].append(chats.mark(event["message"]["message"]))
         if not answer["events"]:
             return found
         cursor = answer["next"]
@@ -128,7 +135,7 @@ def cached(hub: Hub, chats: Chats) -> dict[int, list[str]]:
     )
     with contextlib.closing(database(hub)) as rows:
         for peer_id, text in rows.execute(query, [len(chats.name), chats.name]):
-            found[peer_id].append(text)
+            found[peer_id].append(chats.mark(text))
     return found
 
 
@@ -199,6 +206,60 @@ def test_a_stop_with_a_slow_database(hub: Hub, telegram: Sandbox, chats: Chats) 
     rows.close()
     hub.start()
     check(hub, chats)
+
+
+def test_a_stop_while_the_database_stays_locked(hub: Hub, telegram: Sandbox, chats: Chats) -> None:
+    """What waits cannot be stored any more; Telegram is asked for it again."""
+    chats.post(4)
+    check(hub, chats)
+    rows = database(hub)
+    rows.execute("BEGIN IMMEDIATE")
+    chats.post(100)
+    assert hub.stop() == 0
+    rows.rollback()
+    rows.close()
+    hub.start()
+    check(hub, chats)
+
+
+def test_a_stop_with_slow_clients(hub: Hub, telegram: Sandbox, chats: Chats, count: Count) -> None:
+    """A hundred clients have read next to nothing of what was sent to them."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(slow_client(hub)) for _ in range(count(10, 100))]
+        for client in clients:
+            client.log_in(session="alice")
+            client.ask("subscribe", {"kinds": ["message.new"], "since": chats.since})
+        chats.post(400, size=4000)
+        check(hub, chats)
+        # These are on their way when the hub is told to stop.
+        chats.post(100)
+        assert hub.stop() == 0
+        read = [client.frames_until_closed() for client in clients]
+    assert all(len(frames) < chats.number for frames in read)
+    hub.start()
+    check(hub, chats)
+    for frames in read:
+        last = frames[-1]["data"]["id"] if frames else chats.since
+        with websocket(hub, max_size=None) as client:
+            client.log_in(session="alice")
+            client.ask("subscribe", {"kinds": ["message.new"], "since": last})
+            while len(frames) < chats.number:
+                frames.append(client.receive())
+        found: dict[int, list[str]] = defaultdict(list)
+        for event in (frame["data"] for frame in frames):
+            found[event["chat_id"]].append(chats.mark(event["message"]["message"]))
+        assert found == chats.expected
+
+
+@contextlib.contextmanager
+def slow_client(hub: Hub) -> Iterator[Client]:
+    """A client that takes in little of what it does not read."""
+    address = urlsplit(hub.url)
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
+        plain.connect((address.hostname, address.port))
+        with websocket(hub, sock=plain, max_size=None) as client:
+            yield client
 
 
 @pytest.mark.parametrize("mode", ["kill", "stop"])

@@ -30,7 +30,7 @@ UPLOAD_BODY_BYTES = 2 * 1024**3
 GRACE_BODY_BYTES = 16 * 1024 * 1024
 BODY_PIECE_BYTES = 256 * 1024
 STALL_SECONDS = 60.0
-DRAIN_SECONDS = 4.0
+DRAIN_SECONDS = 3.5
 
 
 @implementer(IPushProducer)
@@ -270,7 +270,7 @@ async def _settle(running: list["asyncio.Future[Any]"]) -> None:
         application.cancel()
     if late:
         logger.info("Cut %d requests short to stop in time", len(late))
-        await asyncio.wait(late, timeout=1)
+        await asyncio.wait(late, timeout=0.5)
 
 
 def stop_server() -> None:

@@ -3,7 +3,9 @@
 import gc
 import ipaddress
 import logging
+import os
 import sys
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -14,6 +16,8 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
 logger = logging.getLogger(__name__)
+
+EXIT_SECONDS = 1.0
 
 
 def is_loopback(host: str) -> bool:
@@ -68,6 +72,17 @@ class Command(BaseCommand):
             logger.info("Stopping")
         if server.error is not None:
             raise explained(server.error, host, port)
+        leave_threads_behind()
+
+
+def leave_threads_behind() -> None:
+    """End soon, though Python would wait for threads that the database keeps waiting.
+
+    Everything is closed by now; what they would store is asked for again, or was refused.
+    """
+    last = threading.Timer(EXIT_SECONDS, os._exit, [0])
+    last.daemon = True
+    last.start()
 
 
 def explained(error: BaseException, host: str, port: int) -> BaseException:
