@@ -13,10 +13,10 @@ def _connections() -> list[Any]:
     return list(connections.all(initialized_only=True))
 
 
-def close_old_connections() -> None:
-    """Close this thread's connections that are broken or past their age."""
+def close_broken_connections() -> None:
+    """Close those of this thread's connections that no longer work, whatever their age."""
     for connection in _connections():
-        if not connection.in_atomic_block:
+        if connection.errors_occurred:
             connection.close_if_unusable_or_obsolete()
 
 

@@ -58,7 +58,7 @@ class DatabaseThread:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `function` in the thread, Django's old connections closed around it."""
+        """Call `function` in the thread, whose connection stays open from call to call."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._call, function, args, kwargs)
 
@@ -68,11 +68,9 @@ class DatabaseThread:
 
     @staticmethod
     def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        database.close_old_connections()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            database.close_old_connections()
+        # To open one takes longer than what is asked of it.
+        database.close_broken_connections()
+        return function(*args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)

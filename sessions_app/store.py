@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from core import events
@@ -47,6 +47,9 @@ LIVE_STATES = {
     "degraded": models.LiveState.DEGRADED,
 }
 
+# Asked before each call of a carried session. What was exported is used from outside now.
+_HOLDER = "SELECT id FROM sessions_app_telegramsession WHERE key_fingerprint = %s AND state <> %s"
+
 
 def key_fingerprint(auth_key: bytes) -> str:
     """Return what an auth key is known by: unique, and telling nothing of it."""
@@ -69,13 +72,10 @@ class OrmStore:
         return claim_session(session_id, self._lease)
 
     def find_key(self, auth_key: bytes) -> int | None:
-        return (
-            models.TelegramSession.objects.filter(key_fingerprint=key_fingerprint(auth_key))
-            # What was exported is used from outside now.
-            .exclude(state=models.SessionState.PAUSED)
-            .values_list("pk", flat=True)
-            .first()
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(_HOLDER, [key_fingerprint(auth_key), models.SessionState.PAUSED])
+            row = cursor.fetchone()
+        return None if row is None else int(row[0])
 
     def save_key(
         self, session_id: int, *, dc_id: int, host: str, port: int, auth_key: bytes | None

@@ -1,15 +1,16 @@
 """The engine under Django's real handlers: nothing waits for itself, nothing keeps a connection."""
 
 import asyncio
+import contextlib
+import functools
 import threading
-from unittest.mock import sentinel
 
 import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.contenttypes.models import ContentType
 from django.core.asgi import get_asgi_application
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 
@@ -149,26 +150,43 @@ def test_a_transaction_inside_a_test_is_one(hub, connect):
         engine.call(1, fakes.echo, value=1)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_store_is_asked_in_one_thread_without_leftovers(hub, connect):
-    threads, wrappers = set(), []
+def _asked_of_a_worker(hub, *functions):
+    """Return what functions say that a worker calls as it calls its store, one after the other."""
 
-    def load(session_id):
-        threads.add(threading.current_thread().name)
-        wrappers.append(connection._wrapped if hasattr(connection, "_wrapped") else connection)
-        ContentType.objects.count()
-        wrappers.append(connections["default"])
-        return sentinel.record
+    async def ask(source, function):
+        return await source.context.database.run(function)
 
-    async def ask(source):
-        return await source.context.database.run(load, 1)
-
-    connect("local", hub)
+    hub.pool.start()
     worker = hub.pool._workers[1]
-    for _ in range(3):
-        assert worker.run(ask).result(30) is sentinel.record
-    assert threads == {"telegram-1-db_0"}
-    assert all(wrapper.connection is None for wrapper in wrappers[1::2])
+    return [worker.run(functools.partial(ask, function=each)).result(30) for each in functions]
+
+
+def _open_connection():
+    ContentType.objects.count()
+    return connection.connection
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_store_is_asked_in_one_thread_over_one_connection(hub):
+    def thread_name():
+        return threading.current_thread().name
+
+    name, first, second = _asked_of_a_worker(hub, thread_name, _open_connection, _open_connection)
+    assert name == "telegram-1-db_0"
+    assert first is second is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_stores_connection_is_replaced_when_it_broke(hub):
+    def lose():
+        lost = connection.connection
+        lost.close()
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            ContentType.objects.count()
+        return lost
+
+    _, lost, again = _asked_of_a_worker(hub, _open_connection, lose, _open_connection)
+    assert again is not lost
 
 
 def test_methods_are_named_without_telethon():
