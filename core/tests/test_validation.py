@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.utils import translation
 from rest_framework import serializers
 
 from core.errors import ValidationFailed
@@ -149,6 +150,29 @@ def test_nul_is_refused_in_any_text():
 
 def test_a_list_is_no_object():
     assert "non_field_errors" in errors_of([1])
+
+
+def test_nothing_is_no_object():
+    assert errors_of(None) == {"non_field_errors": ["No data provided"]}
+
+
+class Bounded(serializers.Serializer):
+    text = serializers.CharField(max_length=3, required=False)
+    words = serializers.ListField(child=serializers.CharField(), default=list)
+
+
+def test_each_refusal_is_in_its_own_language():
+    with translation.override("en"):
+        english = errors_of({"text": "long"}, Bounded)
+    with translation.override("ru"):
+        russian = errors_of({"text": "long"}, Bounded)
+    assert "3 characters" in english["text"][0]
+    assert "3 символ" in russian["text"][0]
+
+
+def test_what_was_valid_before_leaves_nothing_behind():
+    validated(Bounded, {"text": "abc"})["words"].append("kept")
+    assert validated(Bounded, {}) == {"words": []}
 
 
 def test_fail_names_the_field():
