@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,29 @@ def test_run_and_test_api(make_hub: Callable[..., Hub], telegram: Sandbox, ann: 
     for step in ("POST /login/code", "POST /logout", "DELETE /session/test_api"):
         assert f"{step} -> 200" in told
     assert hub.get("/sessions").json()["total_sessions"] == 0
+
+
+def test_a_key_can_be_made_before_the_first_start(
+    make_hub: Callable[..., Hub], tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir(mode=0o700)
+    hub = make_hub("new", TGHUB_AUTH="keys")
+    assert hub.manage("list_api_keys").stdout.startswith("PREFIX")
+    made = hub.manage("create_api_key", "ann")
+    hub.start()
+    headers = {"X-API-Key": made.stdout.splitlines()[-1]}
+    assert hub.get("/sessions", headers=headers).json()["sessions"] == []
+
+
+def test_tables_that_machines_share_are_not_made_by_a_command(
+    make_hub: Callable[..., Hub], postgresql_database: str
+) -> None:
+    keys = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+    hub = make_hub(DATABASE_URL=postgresql_database, TGHUB_ENCRYPTION_KEYS=keys)
+    done = hub.manage("create_api_key", "ann", check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("run `manage.py migrate` first.")
+    assert "Traceback" not in done.stderr
 
 
 def test_without_a_hub_test_api_says_so() -> None:

@@ -64,11 +64,11 @@ def _authenticate(name: str, username: str) -> int:
 
     from accounts.callers import LOCAL_USERNAME, Caller
     from accounts.models import ALL_SCOPES, User
+    from core.commands import apply_migrations
     from core.errors import ApiError
     from engine.errors import EngineError
     from scraper.auth_prompt import GivenUp, authenticate, real_terminal
     from sessions_app.run_engine import engine_for_command
-    from tghub.management.commands.serve import apply_migrations
 
     try:
         apply_migrations()

@@ -1,13 +1,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from core.commands import DatabaseCommand
 from core.crypto import CryptoError
 from core.rotation import rotate
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Encrypt every stored secret with the first key of TGHUB_ENCRYPTION_KEYS. "
         "Can be stopped and started again; afterwards the older keys are no longer needed."

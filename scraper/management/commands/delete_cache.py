@@ -3,16 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.models import record
+from core.commands import DatabaseCommand
 from core.writer import writer
 from scraper import forgetting
 from scraper.management.arguments import find_session
 from scraper.models import Chat
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Delete what is cached of a chat: messages, coverage, and files nothing else carries."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

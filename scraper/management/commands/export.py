@@ -5,8 +5,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from core.commands import DatabaseCommand
 from core.errors import ApiError
 from engine.errors import EngineError
 from scraper import export, loop
@@ -14,7 +15,7 @@ from scraper.management.arguments import find_session, moment
 from sessions_app.run_engine import engine_for_command
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Export a chat as files. What is not cached is read from Telegram, through the running "
         "hub or an engine of our own."

@@ -4,8 +4,9 @@ import threading
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from core.commands import DatabaseCommand
 from scraper import job_runner, jobs, loop
 from scraper.management.arguments import find_session, moment
 from scraper.models import Job, JobState
@@ -15,7 +16,7 @@ LOOK_SECONDS = 0.5
 BAR = 30
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Download what is missing of a chat. Beside a running hub its engine does the work; "
         "what was read stays when this is interrupted, and the next run goes on from there."

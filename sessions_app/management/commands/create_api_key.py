@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.models import ApiKey, Scope, User, record
+from core.commands import DatabaseCommand
 from core.errors import ApiError
 from sessions_app.grants import create_key_for_sessions
 
@@ -17,7 +18,7 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Make an API key; it is printed once, alone on the last line."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -4,9 +4,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.models import User, record
+from core.commands import DatabaseCommand
 from sessions_app.importing import import_session, seed_importers
 from sessions_app.management.tables import table
 from sessions_app.seeds import Unreadable, read_hub, read_scraper
@@ -14,7 +15,7 @@ from sessions_app.seeds import Unreadable, read_hub, read_scraper
 READERS = {"hub": read_hub, "scraper": read_scraper}
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Take over sessions: `hub PATH` from the SQLite database of the FastAPI hub, `scraper "
         "PATH` from the data directory of telegram-scraper-server. Nothing is changed there. "

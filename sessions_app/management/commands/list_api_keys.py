@@ -4,16 +4,15 @@ from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from accounts.models import ApiKey
+from core.commands import DatabaseCommand
 from sessions_app.management.tables import table
 from sessions_app.models import KeyGrant
 
 HEADER = ("PREFIX", "USER", "NAME", "SCOPES", "SESSIONS", "STATE", "EXPIRES", "LAST USED")
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "List the API keys, without their secrets."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

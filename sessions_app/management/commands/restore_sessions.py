@@ -3,8 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from core.commands import DatabaseCommand
 from sessions_app.management.tables import table
 from sessions_app.restore import PARALLEL, Restored, restore_all
 from sessions_app.run_engine import engine_for_command
@@ -13,7 +14,7 @@ HEADER = ("SESSION", "OWNER", "RESULT", "USER", "ERROR")
 MARKS = {"restored": "✅", "expired": "❌", "unreachable": "⚠️", "elsewhere": "⏳"}
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Connect every logged-in session and print what became of each. Beside a running hub its "
         "engine does the work. Exits with 1 when a session could not be restored."

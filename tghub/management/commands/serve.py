@@ -10,10 +10,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
+
+from core.commands import apply_migrations
 
 logger = logging.getLogger(__name__)
 
@@ -101,18 +100,6 @@ def refuse_open_hub_on_the_network(host: str) -> None:
             f"TGHUB_AUTH=open serves without keys and does not listen on {host}. Use 127.0.0.1, "
             "set TGHUB_AUTH=keys, or set TGHUB_OPEN_ANYWHERE=1 if you really mean it."
         )
-
-
-def apply_migrations() -> None:
-    """Bring an embedded database up to date; ask for it where several machines share one."""
-    connection = connections["default"]
-    executor = MigrationExecutor(connection)
-    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if not pending:
-        return
-    if not settings.IS_SQLITE:
-        raise CommandError("The database is not up to date: run `manage.py migrate` first.")
-    call_command("migrate", interactive=False, verbosity=0)
 
 
 def warn_of_missing_credentials() -> None:
