@@ -76,6 +76,21 @@ class RedactingFilter(logging.Filter):
         return True
 
 
+class RefusalFilter(logging.Filter):
+    """Makes Django's warning of each 4xx a line at INFO that says what was called.
+
+    They are the callers' affair: a hub with many clients would hide its own warnings in them.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        status, request = getattr(record, "status_code", 0), getattr(record, "request", None)
+        if request is None or not 400 <= status < 500:
+            return True
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "%s %s: %d", (request.method, request.path, status)
+        return logging.getLogger().isEnabledFor(logging.INFO)
+
+
 _plain = logging.Formatter()
 
 

@@ -313,7 +313,10 @@ LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "core.logs.RedactingFilter"}},
+    "filters": {
+        "redact": {"()": "core.logs.RedactingFilter"},
+        "refusals": {"()": "core.logs.RefusalFilter"},
+    },
     "formatters": {
         "text": {"()": "core.logs.TextFormatter"},
         "json": {"()": "core.logs.JSONFormatter"},
@@ -330,6 +333,7 @@ LOGGING = {
         # Django's own handlers would print past the redaction.
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
+        "django.request": {"filters": ["refusals"]},
         # With a traceback for each request to a wrong Host, which `django.request` tells of too.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Where the hub listens stands in its `ready:` line.

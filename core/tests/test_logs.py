@@ -76,6 +76,17 @@ def test_it_works(stream):
     assert line.endswith(" INFO engine.worker [request-1] session=7 connected\n")
 
 
+def test_a_refusal_is_a_line_that_says_what_was_called(stream, client):
+    client.get("/nowhere", HTTP_X_REQUEST_ID="request-1")
+    assert stream.getvalue().endswith(" INFO django.request [request-1] GET /nowhere: 404\n")
+
+
+def test_refusals_are_no_warnings(stream, client):
+    logging.getLogger().setLevel(logging.WARNING)
+    client.get("/nowhere")
+    assert "nowhere" not in stream.getvalue()
+
+
 @pytest.mark.parametrize("name", CANARIES)
 @pytest.mark.parametrize("logger", ["telethon.network", "django.request", "daphne.server", "core"])
 def test_no_secret_is_logged(stream, logger, name):
