@@ -7,10 +7,10 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from core.errors import MethodNotAllowed, json_response
+from core.errors import MethodNotAllowed, json_answer, json_response
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +61,9 @@ async def health(request: HttpRequest) -> Any:
     body: dict[str, Any] = {"status": "healthy"}
     body |= dict(zip(facts, answers[len(names) :], strict=True))
     if all(state == "ok" for state in checks.values()):
-        return JsonResponse(body)
+        return json_answer(body)
     body |= {"status": "unhealthy", "checks": checks}
-    return JsonResponse(body, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return json_answer(body, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 async def _ask(name: str, check: Check) -> str:

@@ -188,6 +188,11 @@ def test_without_a_text_the_status_speaks():
     assert to_response_parts(Conflict()).body == {"detail": "Conflict", "code": "conflict"}
 
 
+def test_a_text_is_spelled_as_it_is_read(client):
+    answer = client.get("/nowhere", HTTP_ACCEPT_LANGUAGE="ru")
+    assert answer.content.decode() == '{"detail":"Не найдено.","code":"not_found"}'
+
+
 def test_admin_pages_stay_pages(client):
     response = client.get("/admin/nowhere", HTTP_ACCEPT="text/html")
     assert response.status_code == 404
