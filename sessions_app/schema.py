@@ -1,5 +1,6 @@
 """Parts of the OpenAPI schema that the hub's operations share."""
 
+import re
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -66,6 +67,15 @@ def add_health(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
             },
         }
     }
+    return result
+
+
+def add_summaries(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Have the pages of the docs name each operation by what its description begins with."""
+    for path in result["paths"].values():
+        for operation in path.values():
+            text = " ".join(operation.get("description", "").split())
+            operation.setdefault("summary", re.split(r"[.:;] |\.$", text)[0])
     return result
 
 

@@ -273,6 +273,7 @@ SPECTACULAR_SETTINGS = {
         "scraper.schema.add_files",
         "realtime.schema.add_streams",
         "sessions_app.schema.add_common_refusals",
+        "sessions_app.schema.add_summaries",
     ],
 }
 

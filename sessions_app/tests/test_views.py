@@ -310,3 +310,11 @@ def test_the_schema_knows_every_route(client) -> None:
         for method, operation in operations.items():
             if path not in ("/", "/health", "/skill.md") and not path.startswith("/api/schema"):
                 assert {"401", "403", "429", "503"} <= set(operation["responses"]), (path, method)
+
+
+def test_the_schema_names_every_operation(client) -> None:
+    schema = client.get("/api/schema", HTTP_ACCEPT="application/vnd.oai.openapi+json").json()
+    assert schema["paths"]["/message/send"]["post"]["summary"]
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            assert 0 < len(operation["summary"]) <= 100, (path, method)
