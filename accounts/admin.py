@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import admin as auth_admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -65,11 +65,28 @@ class ApiKeyForm(KeyForm):
         return expires_at
 
 
+class StateFilter(admin.SimpleListFilter):
+    """Keys that work, and those that no longer do, by why."""
+
+    title = parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state, state) for state in ("active", "expired", "revoked")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        over = Q(expires_at__lte=timezone.now())
+        if self.value() == "active":
+            return queryset.exclude(over).filter(revoked_at=None)
+        if self.value() == "expired":
+            return queryset.filter(over, revoked_at=None)
+        return queryset.exclude(revoked_at=None) if self.value() == "revoked" else queryset
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(KeyAdmin):
     form = ApiKeyForm
     list_display = ("shown_key", "name", "user", "shown_scopes", "state", "last_used_at")
-    list_filter = ("revoked_at", "expires_at")
+    list_filter = (StateFilter,)
     list_select_related = ("user",)
     search_fields = ("prefix", "name", "user__username")
     autocomplete_fields = ("user",)

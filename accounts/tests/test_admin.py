@@ -98,6 +98,19 @@ def test_revoking(admin):
     assert "revoked" in admin.get("/admin/accounts/apikey/").content.decode()
 
 
+@pytest.mark.parametrize("state", ["active", "expired", "revoked"])
+def test_keys_are_found_by_their_state(admin, state):
+    past = timezone.now() - timedelta(days=1)
+    made = {
+        "active": make_key(expires_at=timezone.now() + timedelta(days=1))[0],
+        "expired": make_key(make_user("bob"), expires_at=past)[0],
+        "revoked": make_key(make_user("carl"), expires_at=past)[0],
+    }
+    made["revoked"].revoke()
+    page = admin.get(f"/admin/accounts/apikey/?state={state}").content.decode()
+    assert {name for name, key in made.items() if key.prefix in page} == {state}
+
+
 def test_keys_are_not_deleted(admin):
     key, _ = make_key()
     assert (
