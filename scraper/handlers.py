@@ -101,8 +101,13 @@ class _Updates:
         ChatAccess.objects.get_or_create(
             account_id=account.pk,
             chat_id=scope.pk,
-            # What came before is not known to be granted: the next reader asks.
-            defaults={"min_id": message_id, "member": True, "checked_at": None},
+            # What came before is not known to be granted: the next reader asks. A chat of two is
+            # nobody else's to grant, and is never asked for.
+            defaults={
+                "min_id": 0 if scope.peer_id > 0 else message_id,
+                "member": True,
+                "checked_at": None,
+            },
         )
 
     def _scope(self, batch: UpdateBatch, account: Account, chat_id: int) -> ChatScope:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from scraper.models import Message
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -80,6 +82,17 @@ def test_new_edited_and_deleted_messages(rig: Any) -> None:
     assert len(rig.pages()) == asked
     marked = rig.read(session, chat.peer, include_deleted=True)
     assert [m["message_id"] for m in marked.messages if m.get("deleted")] == [7]
+
+
+def test_a_private_chat_that_was_heard_before_it_was_read_is_read_whole(rig: Any) -> None:
+    ann, bob = rig.person("Ann"), rig.person("Bob")
+    for n in range(3):
+        rig.world.post(bob, ann, f"before {n}")
+    session = rig.log_in(ann)
+    rig.world.post(bob, ann, "live")
+    rig.wait_until(Message.objects.exists)
+    texts = [message["message"] for message in rig.read(session, bob.id).messages]
+    assert texts == ["before 0", "before 1", "before 2", "live"]
 
 
 def test_private_chats_are_cheap(rig: Any) -> None:
