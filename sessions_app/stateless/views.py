@@ -188,7 +188,7 @@ class LogoutView(CarriedView):
     def delete(self, request: Request) -> Response:
         """Log out at Telegram, where the auth key dies: no copy of the string works any more."""
         if not self.messenger.call(auth.log_out):
-            raise Unauthorized("Telegram has revoked this session.", code="session_expired")
+            raise Unauthorized("Telegram has revoked this session.", code="auth_key_unregistered")
         return Response({"message": "Logged out successfully"})
 
 
