@@ -14,7 +14,7 @@ from realtime.streams import StreamConsumer
 from realtime.threads import look_up
 from scraper import history
 from scraper.base import HEADER, own_session
-from scraper.history import CHUNK_SIZE, MAX_CHUNK_SIZE, HistoryQuery
+from scraper.history import CHUNK_SIZE, MAX_CHUNK_SIZE, HistoryQuery, Range
 from sessions_app.models import TelegramSession
 
 MAX_MESSAGE_ID = 2**31 - 1
@@ -41,29 +41,34 @@ class HistoryInput(PeriodSerializer):
     max_wait = serializers.FloatField(default=60, min_value=0, max_value=MAX_WAIT_SECONDS)
 
 
+_NAMES = tuple(HistoryInput().fields)
+
+
 class HistoryConsumer(StreamConsumer):
     """Sends the frames of `scraper.history`."""
 
     error_fields: ClassVar[dict[str, Any]] = {"messages": []}
 
     async def answer(self) -> None:
-        access, session, query = await look_up(self._order)
-        dialog = self.scope["url_route"]["kwargs"]["dialog_id"]
+        access, session, query, known = await look_up(self._order)
         async with self.watching(access):
-            frames = await history.stream(session, dialog, query)
+            frames = await history.stream(session, self._dialog, query, known)
             async with aclosing(frames):
                 await self.begin()
                 async for frame in frames:
                     await self.send_body(frame, more_body=True)
             await self.send_body(b"")
 
-    def _order(self) -> tuple[Access, TelegramSession, HistoryQuery]:
+    @property
+    def _dialog(self) -> str:
+        return str(self.scope["url_route"]["kwargs"]["dialog_id"])
+
+    def _order(self) -> tuple[Access, TelegramSession, HistoryQuery, Range | None]:
         caller = self.identify()
         username = self.query.get("user")
         session = own_session(caller, self.headers.get(HEADER.lower()), username)
-        names = HistoryInput().fields.keys()
         order = validated(
-            HistoryInput, {name: self.query[name] for name in names if name in self.query}
+            HistoryInput, {name: self.query[name] for name in _NAMES if name in self.query}
         )
         query = HistoryQuery(
             start=_seconds(order["start_date"]),
@@ -75,7 +80,8 @@ class HistoryConsumer(StreamConsumer):
             after_id=_message_id(self.headers.get("last-event-id", "")),
             max_wait=order["max_wait"],
         )
-        return access_of(caller, username, Scope.READ), session, query
+        access = access_of(caller, username, Scope.READ)
+        return access, session, query, history.known_range(session, self._dialog, query)
 
 
 def _seconds(moment: Any) -> int | None:

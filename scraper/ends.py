@@ -68,7 +68,7 @@ async def id_before(source: Source, date: int) -> int:
 
     Known from the cache, or asked of Telegram once. To be called on the loop.
     """
-    known, cached = await loop.read(_cached_id_before, source, date)
+    known, cached = await loop.read(known_id_before, source, date)
     if known is not None:
         return int(known)
     return await _once((source.chat.pk, date), lambda: _ask_id_before(source, date, cached))
@@ -168,7 +168,7 @@ async def _save(
     fill.note_page(source.session, source.scope, page["messages"])
 
 
-def _cached_id_before(source: Source, date: int) -> tuple[int | None, int]:
+def known_id_before(source: Source, date: int) -> tuple[int | None, int]:
     """Return what the cache knows for sure, and the newest id before the date that it has.
 
     It is sure when the message before the date lies beside the one after it.

@@ -46,13 +46,13 @@ async def open_chat(
     """
     candidates = ids_meant_by(dialog)
     if candidates and not ask_again:
-        found = await loop.read(_confirmed, session, candidates)
+        found = await loop.read(confirmed_among, session, candidates)
         if found is not None:
             return found  # type: ignore[no-any-return]
     try:
         told = await telegram.acall(session.pk, methods.dialogs.resolve, chat_id=dialog)
         if not ask_again:
-            found = await loop.read(_confirmed, session, [told["id"]])
+            found = await loop.read(confirmed_among, session, [told["id"]])
             if found is not None:
                 return found  # type: ignore[no-any-return]
         return await confirm(session, told["id"])
@@ -191,7 +191,10 @@ def ids_meant_by(dialog: str) -> list[int]:
     return [number, -number, CHANNEL_BASE - number]
 
 
-def _confirmed(session: TelegramSession, candidates: list[int]) -> tuple[Chat, ChatAccess] | None:
+def confirmed_among(
+    session: TelegramSession, candidates: list[int]
+) -> tuple[Chat, ChatAccess] | None:
+    """Return the first of these chats that the session may read without asking Telegram."""
     found = {
         row.chat.peer_id: row
         for row in access.confirmed(session)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from core import json
 from core.errors import to_response_parts
 from engine.errors import FloodWait
-from scraper import coverage, ends, fill, grants, intervals, loop
+from scraper import coverage, ends, fill, grants, intervals, loop, store
 from scraper.ends import Source
 from scraper.fill import Demand
 from scraper.intervals import Interval
@@ -65,9 +65,11 @@ class Range:
 
 
 async def stream(
-    session: TelegramSession, dialog: str, query: HistoryQuery
+    session: TelegramSession, dialog: str, query: HistoryQuery, known: Range | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Return the frames of a dialog's history, ready to be sent; each item is whole SSE events.
+
+    `known` is what `known_range` has just told.
 
     What goes wrong here, before the first byte, is raised: NotFound (unknown, or not to be
     read), FloodWait (longer than `max_wait`), other ApiErrors and EngineErrors. What goes wrong
@@ -76,7 +78,7 @@ async def stream(
     its task be cancelled to stop the work.
     """
     try:
-        found = await loop.here(find_range(session, dialog, query))
+        found = known if known else await loop.here(find_range(session, dialog, query))
     except FloodWait as error:
         if not error.seconds or error.seconds > query.max_wait:
             raise
@@ -85,30 +87,77 @@ async def stream(
     return _told(_frames(found, query))
 
 
+def known_range(session: TelegramSession, dialog: str, query: HistoryQuery) -> Range | None:
+    """Do as `find_range`; None when Telegram must be asked for something.
+
+    Touches the database. Where threads are busy each turn in one costs milliseconds: this is
+    one instead of six, for a stream that waits for nothing else.
+    """
+    candidates = grants.ids_meant_by(dialog)
+    found = grants.confirmed_among(session, candidates) if candidates else None
+    if found is None:
+        return None
+    chat, access = found
+    source = Source(session, chat, access, store.scope_of(chat), query.max_wait)
+    period = _known_id_range(source, query.start, query.end)
+    return None if period is None else _range(source, query, coverage.load(chat.pk), *period)
+
+
+def _known_id_range(source: Source, start: int | None, end: int | None) -> tuple[int, int] | None:
+    if _is_until_now(end):
+        high = coverage.live_end(source.chat)
+    else:
+        assert end is not None
+        high, _ = ends.known_id_before(source, end + 1)
+    before = 0 if start is None else ends.known_id_before(source, start)[0]
+    return None if high is None or before is None else (_first_id(source, before), high)
+
+
 async def find_range(session: TelegramSession, dialog: str, query: HistoryQuery) -> Range:
     """Check access and find the ids that a query asks for. To be run on the scraper's loop."""
     chat, access = await grants.open_chat(session, dialog)
     source = await ends.make_source(session, chat, access, query.max_wait)
     cached = await loop.read(coverage.load, chat.pk)
     low, high = await id_range(source, query.start, query.end)
+    return _range(source, query, cached, low, high, await loop.read(coverage.load, chat.pk))
+
+
+def _range(
+    source: Source,
+    query: HistoryQuery,
+    cached: list[Interval],
+    low: int,
+    high: int,
+    covered: list[Interval] | None = None,
+) -> Range:
+    """Put a range together; `covered` is what is cached by now, where it may be more."""
     if query.after_id and query.reverse:
         low = max(low, query.after_id + 1)
     elif query.after_id:
         high = min(high, query.after_id - 1)
     if query.force_refresh:
         return Range(source, low, high, [], complete=low > high)
-    complete = intervals.covers(await loop.read(coverage.load, chat.pk), low, high)
+    complete = intervals.covers(cached if covered is None else covered, low, high)
     return Range(source, low, high, intervals.clip(cached, low, high), complete)
 
 
 async def id_range(source: Source, start: int | None, end: int | None) -> tuple[int, int]:
     """Return the first and last id of a period that the session may see."""
-    until_now = end is None or end >= int(time.time())
     high, before = await asyncio.gather(
-        ends.newest(source) if end is None or until_now else ends.id_before(source, end + 1),
+        ends.newest(source)
+        if end is None or _is_until_now(end)
+        else ends.id_before(source, end + 1),
         ends.id_before(source, start) if start is not None else _nothing(),
     )
-    return max(before + 1, source.access.min_id, 1), high
+    return _first_id(source, before), high
+
+
+def _is_until_now(end: int | None) -> bool:
+    return end is None or end >= int(time.time())
+
+
+def _first_id(source: Source, before: int) -> int:
+    return max(before + 1, source.access.min_id, 1)
 
 
 async def _nothing() -> int:

@@ -93,7 +93,9 @@ class Rig:
         self, session: TelegramSession, dialog: object, *, leave_after: int = 0, **query: Any
     ) -> Answer:
         answer = Answer()
-        frames = await history.stream(session, str(dialog), HistoryQuery(**query))
+        wanted = HistoryQuery(**query)
+        known = await loop.read(history.known_range, session, str(dialog), wanted)
+        frames = await history.stream(session, str(dialog), wanted, known)
         async with aclosing(frames):
             async for chunk in frames:
                 answer.feed(chunk)
