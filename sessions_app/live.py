@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from django.utils import timezone
 
+from core import health
 from engine import telegram
 from sessions_app.models import Account, LiveState, SessionState, TelegramSession
 
@@ -104,11 +105,15 @@ def _info_of(session: TelegramSession) -> UserInfo | None:
 
 async def active_sessions() -> int:
     """Count the sessions that are logged in and connected (`/health`)."""
+    return await health.in_thread(_active_sessions)
+
+
+def _active_sessions() -> int:
     ready = TelegramSession.objects.filter(state=SessionState.READY)
     connected = connected_sessions()
     if connected is None:
-        return await ready.filter(live_state__in=CONNECTED).acount()
-    return len(connected.intersection([pk async for pk in ready.values_list("pk", flat=True)]))
+        return ready.filter(live_state__in=CONNECTED).count()
+    return len(connected.intersection(ready.values_list("pk", flat=True)))
 
 
 def connected_sessions() -> frozenset[int] | None:

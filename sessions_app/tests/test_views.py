@@ -1,8 +1,10 @@
 """The hub surface to the field, with a Telegram that answers as told."""
 
 import pytest
+from django.db import connection
 
 from accounts.models import AuditEvent
+from core import health
 from engine.errors import FloodWait, NotAuthorized
 from engine.methods import auth, messages, sessions
 from engine.testing import FakeTransport
@@ -40,6 +42,19 @@ async def test_health(async_client) -> None:
         200,
         {"status": "healthy", "active_sessions": 0},
     )
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_lost_connection_is_no_broken_database() -> None:
+    def lose() -> None:
+        connection.ensure_connection()
+        connection.connection.close()
+
+    await health.in_thread(lose)
+    try:
+        assert (await health.report())[0] == 200
+    finally:
+        await health.in_thread(connection.close)
 
 
 def test_a_login_from_start_to_end(fake: FakeTransport) -> None:
