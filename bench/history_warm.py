@@ -1,8 +1,6 @@
 """Warm history over SSE, beside the same rows read by bare sqlite3 and written by orjson."""
 
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +9,7 @@ import orjson
 import psutil
 
 from bench._rig import drain, ended, hub, telegram
-from tests.hub import ROOT, Hub
+from tests.hub import Hub
 
 POSTS = 200_000
 CHUNK = 100
@@ -26,14 +24,7 @@ FROM scraper_message ORDER BY id
 
 def measure() -> dict[str, float]:
     with telegram(2) as server, hub(server) as running:
-        peer = -1_009_999_999_999
-        subprocess.run(
-            [sys.executable, "-m", "bench._cache", str(peer), str(POSTS)],
-            env=running.environment,
-            cwd=ROOT,
-            check=True,
-        )
-        path = f"/api/v3/history/{peer}"
+        path = f"/api/v3/history/{running.fill_cache(POSTS)}"
         assert running.process is not None
         process = psutil.Process(running.process.pid)
         drain(running, f"{path}?end_date=2025-06-01%2000:10:00")  # what is lazy is loaded

@@ -178,6 +178,16 @@ class Hub:
         result: dict[str, Any] = self.get(f"/session/{session}/status").json()
         return result
 
+    def fill_cache(self, posts: int, peer: int = -1_009_999_999_999) -> int:
+        """Put a channel of so many posts into the cache of the one session; return its id."""
+        subprocess.run(
+            [sys.executable, "-m", "tests.cached", str(peer), str(posts)],
+            env=self.environment,
+            cwd=ROOT,
+            check=True,
+        )
+        return peer
+
     def wait_connected(self, session: str, seconds: float = 30) -> None:
         wait_until(
             lambda: self.status(session).get("is_connected"),

@@ -1,4 +1,4 @@
-"""Put messages into a hub's cache as if they had been read: `python -m bench._cache PEER N`.
+"""Put messages into a hub's cache as if they had been read: `python -m tests.cached PEER N`.
 
 The environment is the hub's. Its first session becomes the one whose updates keep them.
 """
@@ -8,9 +8,9 @@ import random
 import sys
 from typing import Any
 
-from bench._telegram import WORDS
-
 BATCH = 1000
+TEXT = "the quick brown fox jumps over a lazy dog съешь ещё этих мягких французских булок"
+WORDS = TEXT.split()
 
 
 def message(peer: int, number: int, chance: random.Random) -> Any:
