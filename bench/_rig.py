@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -90,12 +91,9 @@ def drain(running: Hub, path: str, *, first: bool = False) -> tuple[float, int, 
     """
     address = urlsplit(running.url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        request = (
-            f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
-            f"X-Telegram-Username: {SESSION}\r\nAccept: text/event-stream\r\n\r\n"
-        )
+        request = ask(address.netloc, path)
         started = time.perf_counter()
-        connection.sendall(request.encode())
+        connection.sendall(request)
         size, tail = 0, b""
         while chunk := connection.recv(1 << 18):
             size += len(chunk)
@@ -103,6 +101,18 @@ def drain(running: Hub, path: str, *, first: bool = False) -> tuple[float, int, 
             if first and b"data:" in chunk:
                 break
         return time.perf_counter() - started, size, tail
+
+
+def ask(host: str, path: str) -> bytes:
+    """Return the request of a stream, after which the hub closes the connection."""
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+        f"X-Telegram-Username: {SESSION}\r\nAccept: text/event-stream\r\n\r\n"
+    ).encode()
+
+
+def p99(seconds: list[float]) -> float:
+    return statistics.quantiles(seconds, n=100)[98]
 
 
 def ended(tail: bytes) -> dict[str, int]:
@@ -113,4 +123,13 @@ def ended(tail: bytes) -> dict[str, int]:
     return found
 
 
-__all__ = ["SESSION", "Telegram", "drain", "ended", "hub", "telegram"]
+__all__ = [
+    "SESSION",
+    "Telegram",
+    "ask",
+    "drain",
+    "ended",
+    "hub",
+    "p99",
+    "telegram",
+]

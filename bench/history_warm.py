@@ -1,7 +1,6 @@
 """Warm history over SSE, beside the same rows read by bare sqlite3 and written by orjson."""
 
 import sqlite3
-import threading
 import time
 from pathlib import Path
 
@@ -9,12 +8,10 @@ import orjson
 import psutil
 
 from bench._rig import drain, ended, hub, telegram
-from tests.hub import Hub
 
 POSTS = 200_000
 CHUNK = 100
-STREAMS = 20
-RATIOS = [("ours", "yardstick"), ("first_of_20_s", "first_alone_s")]
+RATIOS = [("ours", "yardstick")]
 
 SELECT = """
 SELECT message_id, datetime(date, 'unixepoch'), sender_id, text, reply_to, views
@@ -34,15 +31,11 @@ def measure() -> dict[str, float]:
         told = ended(tail)
         assert told["total"] == told["from_cache"] == POSTS, told
         yardstick = bare(running.data_dir / "tghub.sqlite3", running.data_dir / "frames")
-        alone = first_chunk(running, path, 1)
-        among = first_chunk(running, path, STREAMS)
     return {
         "ours": POSTS / seconds,
         "yardstick": POSTS / yardstick,
         "mb_per_second": size / seconds / 1e6,
         "memory_grew_mb": grown / 1e6,
-        "first_alone_s": alone,
-        "first_of_20_s": among,
     }
 
 
@@ -74,17 +67,3 @@ def bare(database: Path, out: Path) -> float:
                 file.write(b"id: %d\ndata: %b\n\n" % (number, frame))
                 batch.clear()
         return time.perf_counter() - started
-
-
-def first_chunk(running: Hub, path: str, streams: int) -> float:
-    """Return when the last of so many streams that begin at once has its first message."""
-    seconds: list[float] = []
-    threads = [
-        threading.Thread(target=lambda: seconds.append(drain(running, path, first=True)[0]))
-        for _ in range(streams)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return max(seconds)
