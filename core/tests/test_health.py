@@ -29,11 +29,11 @@ async def test_it_works(async_client):
 
 
 async def test_facts_are_told(async_client, part):
-    async def active_sessions():
+    async def open_doors():
         return 3
 
-    part("active_sessions", active_sessions, fact=True)
-    assert (await async_client.get("/health")).json()["active_sessions"] == 3
+    part("open_doors", open_doors, fact=True)
+    assert (await async_client.get("/health")).json()["open_doors"] == 3
 
 
 async def test_a_failing_part_makes_it_503(async_client, part):
@@ -75,10 +75,10 @@ async def test_a_failing_fact_is_null(async_client, part):
     async def broken():
         raise RuntimeError
 
-    part("active_sessions", broken, fact=True)
+    part("open_doors", broken, fact=True)
     response = await async_client.get("/health")
     assert response.status_code == 200
-    assert response.json()["active_sessions"] is None
+    assert response.json()["open_doors"] is None
 
 
 async def test_it_refuses_other_methods(async_client):

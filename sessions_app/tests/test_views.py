@@ -54,7 +54,7 @@ async def test_a_lost_connection_is_no_broken_database() -> None:
     try:
         assert (await health.report())[0] == 200
     finally:
-        await health.in_thread(connection.close)
+        await health.in_thread(lambda: connection.close())
 
 
 def test_a_login_from_start_to_end(fake: FakeTransport) -> None:
