@@ -116,7 +116,9 @@ def _log(batches: Sequence[UpdateBatch]) -> None:
             if event.kind != "message.new":
                 continue
             message: dict[str, Any] = event.data.get("message", event.data)
-            if message.get("extra", {}).get("is_outgoing"):
+            # What an account says to itself, Telegram does not call outgoing.
+            own = batch.account_id is not None and message.get("sender_id") == batch.account_id
+            if own or message.get("extra", {}).get("is_outgoing"):
                 continue
             logger.info(
                 "Session %s: message %s from %s in chat %s",
