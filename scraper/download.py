@@ -202,7 +202,6 @@ class Download:
                 return False
             # A short range is fetched to its end, also while its reader sends what has come:
             # else two readers would take the line from each other at every chunk.
-            end = reader.end
             end = reader.end or 0
             if reader.position <= fetch.position < end <= reader.position + AHEAD_BYTES:
                 return False
