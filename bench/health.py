@@ -12,8 +12,8 @@ from bench._rig import ask, drain, ended, hub, p99, telegram
 from bench.streams import streaming
 from tests.hub import Hub
 
-POSTS = 60_000
-CACHED_POSTS = 200_000
+POSTS = 40_000
+CACHED_POSTS = 100_000
 STREAMS = 20
 PAUSE_SECONDS = 0.02
 ASKED = 200

@@ -38,7 +38,7 @@ def fill(peer: int, count: int) -> None:
     from django.utils import timezone
 
     from core.writer import writer
-    from scraper import store
+    from scraper import fulltext, store
     from scraper.coverage import Opening
     from scraper.models import Chat, ChatAccess
     from sessions_app.models import TelegramSession
@@ -58,6 +58,8 @@ def fill(peer: int, count: int) -> None:
             opening=Opening(session.pk, now) if high == count else None,
         )
         store.submit(page).result()
+    # Or the hub would index them while it is measured.
+    fulltext.catch_up(600)
     writer.stop()
 
 
