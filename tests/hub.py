@@ -116,6 +116,7 @@ class Hub:
     def freeze(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # its threads go on for a moment
 
     def thaw(self) -> None:
         assert self.process is not None

@@ -311,7 +311,9 @@ def test_a_killed_owner_is_noticed_at_once(owner, client):
 
 def test_a_frozen_owner_does_nothing_late(owner, client):
     assert client.call(1, fakes.echo, value=1) == 1
-    os.kill(owner.pid, signal.SIGSTOP)
+    owner.send_signal(signal.SIGSTOP)
+    # A process of many threads goes on for a moment: a call that came now would be served.
+    os.waitpid(owner.pid, os.WUNTRACED)
     late = client.using(timeout_seconds=0.1)
     with concurrent.futures.ThreadPoolExecutor(5) as threads:
         for call in [
@@ -319,7 +321,7 @@ def test_a_frozen_owner_does_nothing_late(owner, client):
         ]:
             with pytest.raises(BadGateway):
                 call.result(30)
-    os.kill(owner.pid, signal.SIGCONT)
+    owner.send_signal(signal.SIGCONT)
     # The first to be served is this one: it alone was sent and met the flood.
     with pytest.raises(Exception, match="wait 30 seconds"):
         client.call(1, fakes.flooded, request="messages.search")
