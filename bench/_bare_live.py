@@ -9,28 +9,15 @@ import asyncio
 import json
 import sys
 import time
-from pathlib import Path
 
-import uvloop
-from telethon import TelegramClient, events
-from telethon.crypto import rsa
-from telethon.sessions import StringSession
+from telethon import events
 
+from bench import _account
 from bench._telegram import READER
-from sandbox.client import Control
 
 
 async def listen(dc: str, control_port: int) -> None:
-    number, _, address = dc.partition("@")
-    host, _, port = address.rpartition(":")
-    session = StringSession()
-    session.set_dc(int(number), host, int(port))
-    client = TelegramClient(session, 12345, "0123456789abcdef0123456789abcdef")
-    await client.connect()
-    sent = await client.send_code_request(READER)
-    with Control(control_port) as control:
-        code = control.login_code(READER)
-    await client.sign_in(READER, code, phone_code_hash=sent.phone_code_hash)
+    client = await _account.log_in(dc, control_port, READER)
     await client.get_dialogs()
     took: asyncio.Queue[tuple[float, float]] = asyncio.Queue()
 
@@ -48,6 +35,4 @@ async def listen(dc: str, control_port: int) -> None:
 
 
 if __name__ == "__main__":
-    rsa.add_key(Path(sys.argv[2]).read_text(), old=False)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(listen(sys.argv[1], int(sys.argv[3])))
+    _account.run(sys.argv[1:], listen)

@@ -1,11 +1,14 @@
 """The yardstick of fan-out: a bare set of queues on the hub's own server.
 
 `python -m bench._queues` (the environment is a hub's) prints `ready: PORT`. Each WebSocket gets
-what comes in as the body of `POST /`, one frame a line.
+what comes in as the body of `POST /`, one frame a line. It ends with its standard input.
 """
 
 import asyncio
 import os
+import signal
+import sys
+import threading
 from typing import Any
 
 queues: set["asyncio.Queue[str]"] = set()
@@ -35,6 +38,11 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         queues.discard(queue)
 
 
+def end_with_input() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tghub.settings")
     import django
@@ -44,6 +52,7 @@ def main() -> None:
     from tghub.server import HubServer
 
     share_the_interpreter()
+    threading.Thread(target=end_with_input, daemon=True).start()
     HubServer(
         application,
         endpoints=["tcp:port=0:interface=127.0.0.1"],

@@ -22,12 +22,59 @@ from tests.hub import ROOT, Hub, hub_process
 SESSION = "bench"
 
 
+class Program:
+    """A module of the bench's in a process of its own; it is talked to in lines."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._stdin, self._stdout = process.stdin, process.stdout
+
+    def tell(self, line: str) -> None:
+        self._stdin.write(f"{line}\n")
+        self._stdin.flush()
+
+    def hear(self) -> str:
+        """Wait for its next line; raises EOFError when it has ended."""
+        line = self._stdout.readline()
+        if not line:
+            raise EOFError("A program of the bench's has ended.")
+        return line.rstrip("\n")
+
+    def let_go(self) -> None:
+        """Close its input, on which it ends."""
+        self._stdin.close()
+
+    def finish(self) -> None:
+        """Let it go, and read what it still has to say."""
+        self.let_go()
+        self._stdout.read()
+
+
+@contextlib.contextmanager
+def program(
+    module: str, *arguments: object, environment: dict[str, str] | None = None
+) -> Iterator[Program]:
+    """Run a module of the bench's until the block ends."""
+    with subprocess.Popen(
+        [sys.executable, "-m", f"bench.{module}", *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    ) as process:
+        running = Program(process)
+        try:
+            yield running
+        finally:
+            running.finish()
+
+
 @dataclass(frozen=True, slots=True)
 class Telegram:
     """The sandbox's process, as `tests.hub.Hub` takes it; `peer` is the channel."""
 
-    process: "subprocess.Popen[str]"
-
+    program: Program
     dc: str
     public_key_file: Path
     control_port: int
@@ -37,20 +84,17 @@ class Telegram:
     def login_code(self, phone: str) -> str:
         return self.control.login_code(phone)
 
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """What a yardstick wants to know: see `bench._account.run`."""
+        return self.dc, str(self.public_key_file), str(self.control_port)
+
 
 @contextlib.contextmanager
-def telegram(*arguments: object, module: str = "bench._telegram") -> Iterator[Telegram]:
+def telegram(*arguments: object, module: str = "_telegram") -> Iterator[Telegram]:
     """Run a sandbox in a process of its own: `bench._telegram POSTS`, or another module."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert process.stdout is not None and process.stdin is not None
-    try:
-        facts: dict[str, Any] = json.loads(process.stdout.readline())
+    with program(module, *arguments) as process:
+        facts: dict[str, Any] = json.loads(process.hear())
         with Control(facts["control_port"]) as control:
             yield Telegram(
                 process,
@@ -60,10 +104,6 @@ def telegram(*arguments: object, module: str = "bench._telegram") -> Iterator[Te
                 facts["peer"],
                 control,
             )
-    finally:
-        process.stdin.close()
-        process.wait()
-        process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -125,11 +165,13 @@ def ended(tail: bytes) -> dict[str, int]:
 
 __all__ = [
     "SESSION",
+    "Program",
     "Telegram",
     "ask",
     "drain",
     "ended",
     "hub",
     "p99",
+    "program",
     "telegram",
 ]

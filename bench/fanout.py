@@ -1,20 +1,16 @@
 """One event to 500 WebSocket subscribers, beside a bare set of queues on the same server."""
 
 import asyncio
-import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterator
 
 import httpx
 
-from bench._rig import SESSION, Telegram, hub, telegram
+from bench._rig import SESSION, Telegram, hub, program, telegram
 from bench.live import wait_followed
-from tests.hub import ROOT, Hub
+from tests.hub import Hub
 
 SOCKETS = 500
 EVENTS = 40
@@ -79,11 +75,11 @@ class Reader(asyncio.Protocol):
 
 
 def measure() -> dict[str, float]:
-    with telegram(module="bench._pusher") as server, hub(server) as running:
+    with telegram(module="_pusher") as server, hub(server) as running:
         wait_followed(running)
         ours = asyncio.run(of_hub(running, server))
-        with queues(running) as port:
-            yardstick = asyncio.run(of_queues(port))
+        with program("_queues", environment=running.environment) as queues:
+            yardstick = asyncio.run(of_queues(int(queues.hear().split()[1])))
     return {"events": ours, "bare_events": yardstick}
 
 
@@ -111,37 +107,15 @@ async def of_hub(running: Hub, server: Telegram) -> float:
         json.dumps({"event": "subscribe", "data": {"kinds": ["message.new"]}}),
     ]
     readers = await connect(int(running.url.rpartition(":")[2]), frames)
-    stdin = server.process.stdin
-    assert stdin is not None
     for events in (2, EVENTS):  # what is lazy is loaded first
         began = time.perf_counter()
         ended = asyncio.create_task(reach(readers, events))
         await asyncio.sleep(0)
-        stdin.write(f"0 {events}\n")
-        stdin.flush()
+        server.program.tell(f"0 {events}")
         seconds = await ended - began
     for each in readers:
         each._transport.close()
     return EVENTS / seconds
-
-
-@contextlib.contextmanager
-def queues(running: Hub) -> Iterator[int]:
-    """Run the bare queues; yield their port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench._queues"],
-        env=running.environment,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield int(process.stdout.readline().split()[1])
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 async def of_queues(port: int) -> float:

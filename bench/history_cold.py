@@ -1,10 +1,6 @@
 """Cold history, stored and streamed, beside a bare `iter_messages` that stores nothing."""
 
-import subprocess
-import sys
-
-from bench._rig import Telegram, drain, ended, hub, telegram
-from tests.hub import ROOT
+from bench._rig import Telegram, drain, ended, hub, program, telegram
 
 POSTS = 50_000
 BARE = {0.0: 20_000, 0.05: 5_000}
@@ -28,19 +24,5 @@ def measure() -> dict[str, float]:
 
 
 def bare(server: Telegram, limit: int) -> float:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "bench._bare",
-            server.dc,
-            str(server.public_key_file),
-            str(server.control_port),
-            str(limit),
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout)
+    with program("_bare", *server.words, limit) as yardstick:
+        return float(yardstick.hear())

@@ -7,13 +7,10 @@ import contextlib
 import json
 import sqlite3
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 
-from bench._rig import SESSION, Telegram, hub, telegram
-from tests.hub import ROOT, Hub, wait_until
+from bench._rig import SESSION, Program, Telegram, hub, p99, program, telegram
+from tests.hub import Hub, wait_until
 from tests.sockets import Client, websocket
 
 RATE = 200
@@ -24,9 +21,13 @@ DIFFERENCES = [("p99_s", "bare_p99_s"), ("p50_s", "bare_p50_s")]
 
 
 def measure() -> dict[str, float]:
-    with telegram(module="bench._pusher") as server, hub(server) as running:
+    with telegram(module="_pusher") as server, hub(server) as running:
         wait_followed(running)
-        with bare(server) as yardstick, websocket(running, max_size=None) as client:
+        with (
+            program("_bare_live", *server.words) as yardstick,
+            websocket(running, max_size=None) as client,
+        ):
+            assert yardstick.hear() == "ready"
             client.log_in(session=SESSION)
             client.ask("subscribe", {"kinds": ["message.new"]})
             run(server, yardstick, client, RATE, RATE)  # what is lazy is loaded
@@ -44,21 +45,17 @@ def measure() -> dict[str, float]:
 
 
 def run(
-    server: Telegram, yardstick: "subprocess.Popen[str]", client: Client, rate: int, count: int
+    server: Telegram, yardstick: Program, client: Client, rate: int, count: int
 ) -> tuple[list[float], list[float], float, float]:
     """Return how long each post was under way to us and to the handler, and both last moments."""
-    pusher = server.process
-    for process, order in ((yardstick, f"{count}\n"), (pusher, f"{rate} {count}\n")):
-        assert process.stdin is not None
-        process.stdin.write(order)
-        process.stdin.flush()
+    yardstick.tell(str(count))
+    server.program.tell(f"{rate} {count}")
     frames = []
     for _ in range(count):
         text = client.socket.recv(timeout=60)
         frames.append((text, time.time()))
-    assert pusher.stdout is not None and yardstick.stdout is not None
-    assert json.loads(pusher.stdout.readline())["posted"] == count
-    theirs = json.loads(yardstick.stdout.readline())
+    assert json.loads(server.program.hear())["posted"] == count
+    theirs = json.loads(yardstick.hear())
     # Read as JSON afterwards: the client shares the machine with what it measures.
     seconds = [moment - posted_at(text) for text, moment in frames]
     return seconds, theirs["seconds"], frames[-1][1], theirs["last"]
@@ -69,38 +66,8 @@ def posted_at(frame: str | bytes) -> float:
     return int(text.split()[0]) / 1e9
 
 
-def p99(seconds: list[float]) -> float:
-    return statistics.quantiles(seconds, n=100)[98]
-
-
 def wait_followed(running: Hub) -> None:
     """Wait until the session follows its channel."""
     with contextlib.closing(sqlite3.connect(running.data_dir / "tghub.sqlite3")) as rows:
         followed = "SELECT count(*) FROM sessions_app_boxstate"
         wait_until(lambda: rows.execute(followed).fetchone()[0] >= 2, what="chats are followed")
-
-
-@contextlib.contextmanager
-def bare(server: Telegram) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bench._bare_live",
-            server.dc,
-            str(server.public_key_file),
-            str(server.control_port),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        process.stdin.close()
-        process.wait()
-        process.stdout.close()

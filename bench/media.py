@@ -1,21 +1,19 @@
 """A 100 MB file at 50 ms latency, and 20 files side by side, beside bare `download_media`."""
 
 import json
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from bench._media import LARGE, SMALL
-from bench._rig import SESSION, Telegram, drain, hub, telegram
-from tests.hub import ROOT, Hub
+from bench._rig import SESSION, Telegram, drain, hub, program, telegram
+from tests.hub import Hub
 
 LATENCY_SECONDS = 0.05
 RATIOS = [("ours", "bare"), ("ours_20_files", "ours")]
 
 
 def measure() -> dict[str, float]:
-    with telegram(module="bench._media") as server:
+    with telegram(module="_media") as server:
         with hub(server) as running:
             # Only what is ordered is to be fetched here.
             running.http.patch(
@@ -50,18 +48,5 @@ def uuids(running: Hub, peer: int) -> list[str]:
 
 
 def bare(server: Telegram) -> float:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "bench._bare_media",
-            server.dc,
-            str(server.public_key_file),
-            str(server.control_port),
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout)
+    with program("_bare_media", *server.words) as yardstick:
+        return float(yardstick.hear())

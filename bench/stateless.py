@@ -11,17 +11,16 @@ import time
 from pathlib import Path
 
 import psutil
-from telethon import TelegramClient
-from telethon.sessions import StringSession
 
+from bench import _account
 from bench._rig import Telegram, telegram
+from bench._telegram import PHONE
 from engine.sessions import trust_key
 from tests.hub import Hub, hub_process
 
 SENDS = int(os.environ.get("BENCH_SENDS", "1000"))
 TOKENS = 16
 LATENCY_SECONDS = 0.02
-API = (12345, "0123456789abcdef0123456789abcdef")
 RATIOS = [("warm", "telethon"), ("warm_loopback", "telethon_loopback")]
 
 
@@ -43,8 +42,8 @@ def measure() -> dict[str, float]:
     return figures
 
 
-def _log_in(hub: Hub, server: Telegram, phone: str = "+15550000001") -> str:
-    body = {"phone": phone, "api_id": API[0], "api_hash": API[1]}
+def _log_in(hub: Hub, server: Telegram, phone: str = PHONE) -> str:
+    body = {"phone": phone, "api_id": _account.API[0], "api_hash": _account.API[1]}
     text = hub.post("/auth/send_code", body).json()["session_string"]
     code = {"code": server.login_code(phone)}
     answer = hub.post("/auth/verify_code", code, headers={"X-Session-String": text}).json()
@@ -68,16 +67,7 @@ def _sends(hub: Hub, headers: dict[str, str]) -> float:
 
 def _bare(server: Telegram) -> float:
     async def run() -> float:
-        session = StringSession()
-        dc_id, _, address = server.dc.rpartition("@")
-        host, _, port = address.rpartition(":")
-        session.set_dc(int(dc_id), host, int(port))
-        client = TelegramClient(session, *API, receive_updates=False)
-        await client.connect()
-        phone = "+15550000001"
-        sent = await client.send_code_request(phone)
-        code = await asyncio.to_thread(server.login_code, phone)
-        await client.sign_in(phone, code, phone_code_hash=sent.phone_code_hash)
+        client = await _account.log_in(server.dc, server.control_port, PHONE, receive_updates=False)
         await client.send_message("me", "first")
         started = time.perf_counter()
         for number in range(SENDS):

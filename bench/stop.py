@@ -33,7 +33,7 @@ def measure() -> dict[str, float]:
 
 def stop_seconds(hindrance: Hindrance) -> float:
     """Return how long a hub takes to stop while something hinders it."""
-    with telegram(module="bench._pusher") as server, hub(server) as running:
+    with telegram(module="_pusher") as server, hub(server) as running:
         wait_followed(running)
         with hindrance(server, running):
             began = time.monotonic()
@@ -69,8 +69,5 @@ def locked(server: Telegram, running: Hub) -> Iterator[None]:
 
 def order_burst(server: Telegram) -> None:
     """Have the burst posted; returns when it was."""
-    pusher = server.process
-    assert pusher.stdin is not None and pusher.stdout is not None
-    pusher.stdin.write(f"0 {BURST}\n")
-    pusher.stdin.flush()
-    assert json.loads(pusher.stdout.readline())["posted"] == BURST
+    server.program.tell(f"0 {BURST}")
+    assert json.loads(server.program.hear())["posted"] == BURST

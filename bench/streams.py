@@ -3,14 +3,12 @@
 import contextlib
 import json
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 
-from bench._rig import drain, hub, telegram
-from tests.hub import ROOT, Hub
+from bench._rig import Program, drain, hub, program, telegram
+from tests.hub import Hub
 
 POSTS = 200_000
 STREAMS = 20
@@ -71,28 +69,15 @@ def last_of(running: Hub, path: str) -> float:
 
 
 @contextlib.contextmanager
-def streaming(running: Hub, path: str, count: int) -> Iterator["subprocess.Popen[str]"]:
+def streaming(running: Hub, path: str, count: int) -> Iterator[Program]:
     """Have so many clients read the stream while the block runs."""
-    readers = subprocess.Popen(
-        [sys.executable, "-m", "bench._readers", running.url, path, str(count)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert readers.stdin is not None and readers.stdout is not None
-    try:
-        assert readers.stdout.readline() == "begun\n"
+    with program("_readers", running.url, path, count) as readers:
+        assert readers.hear() == "begun"
         yield readers
-    finally:
-        readers.stdin.close()
-        readers.wait()
-        readers.stdout.close()
 
 
-def stop(readers: "subprocess.Popen[str]") -> list[int]:
+def stop(readers: Program) -> list[int]:
     """End the clients; return the number of messages that each has got."""
-    assert readers.stdin is not None and readers.stdout is not None
-    readers.stdin.close()
-    shares: list[int] = json.loads(readers.stdout.readline())
+    readers.let_go()
+    shares: list[int] = json.loads(readers.hear())
     return shares
