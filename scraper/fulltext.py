@@ -1,7 +1,8 @@
 """The full-text index of cached messages: FTS5 on SQLite, tsvector with GIN on PostgreSQL.
 
-Triggers note which messages changed, whoever changes them; `catch_up` indexes those, while the
-hub has nothing else to write and before each search. Both databases are given the same words
+Triggers note which messages changed, whoever changes them; on SQLite `note_new` notes those that
+come, since a trigger would make storing a page take twice as long. `catch_up` indexes them, while
+the hub has nothing else to write and before each search. Both databases are given the same words
 (`scraper.words`) and none of their own parsing.
 """
 
@@ -41,8 +42,7 @@ def _note(key: str) -> str:
 _SQLITE = (
     f"CREATE VIRTUAL TABLE IF NOT EXISTS {TABLE} USING fts5(words, tokenize = 'ascii')",
     f"CREATE TABLE IF NOT EXISTS {_CHANGED} (message_id integer PRIMARY KEY)",
-    f"""CREATE TRIGGER IF NOT EXISTS scraper_message_said AFTER INSERT ON scraper_message
-    WHEN new.text <> '' BEGIN {_note("new.id")}; END""",
+    "DROP TRIGGER IF EXISTS scraper_message_said",  # see note_new
     f"""CREATE TRIGGER IF NOT EXISTS scraper_message_edited AFTER UPDATE OF text ON scraper_message
     WHEN new.text <> old.text BEGIN {_note("new.id")}; END""",
     f"""CREATE TRIGGER IF NOT EXISTS scraper_message_gone AFTER DELETE ON scraper_message
@@ -125,6 +125,21 @@ def remove(using: BaseDatabaseWrapper) -> None:
 
 
 # Indexing
+
+
+def note_new(keys: Sequence[int]) -> None:
+    """Have messages indexed that are about to be inserted; those that are there already are not.
+
+    In the caller's transaction. On PostgreSQL a trigger does so for a whole statement at once.
+    """
+    if connection.vendor != "sqlite" or not keys:
+        return
+    # The ORM's cursor would look for marks in every id.
+    connection.connection.execute(
+        f"INSERT INTO {_CHANGED} SELECT value FROM json_each(?) "
+        "WHERE value NOT IN (SELECT id FROM scraper_message) ON CONFLICT DO NOTHING",
+        [f"[{','.join(map(str, keys))}]"],
+    )
 
 
 def index_some(limit: int = BATCH) -> int:

@@ -36,6 +36,7 @@ MESSAGE_COLUMNS = (
     "document",
     "raw",
 )
+TEXT = MESSAGE_COLUMNS.index("text")
 DELETED = MESSAGE_COLUMNS.index("deleted")
 EDIT_DATE = MESSAGE_COLUMNS.index("edit_date")
 

@@ -17,7 +17,7 @@ from core import json
 from core.upserts import upsert
 from core.writer import writer
 from engine.methods.shapes import MessageDict, ReactionDict
-from scraper import coverage, rows
+from scraper import coverage, fulltext, rows
 from scraper.coverage import Opening
 from scraper.models import Chat, File, Media, Message, Tombstone
 from scraper.rows import ChatScope, MediaRow, Rows
@@ -90,6 +90,7 @@ def upsert_messages(incoming: Iterable[tuple[Any, ...]]) -> None:
         other = newest.get(row[0])
         if other is None or other[rows.EDIT_DATE] <= row[rows.EDIT_DATE]:
             newest[row[0]] = row
+    fulltext.note_new([row[0] for row in newest.values() if row[rows.TEXT]])
     upsert(
         _MESSAGES,
         rows.MESSAGE_COLUMNS,

@@ -222,6 +222,25 @@ def test_edits_and_deletions(library: Library) -> None:
     assert library.find("other") == []
 
 
+def test_only_what_is_new_or_edited_is_indexed(library: Library) -> None:
+    from django.db import connection
+
+    def waiting() -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT message_id FROM scraper_messagechanged ORDER BY message_id")
+            return [row[0] & 0xFFFFFFFF for row in cursor.fetchall()]
+
+    chat = library.chat("one", "two", "")
+    assert waiting() == [1, 2]
+    assert library.find("one") == ["one"]
+    edited = message(2, "zwei", edit_date="2025-02-01 10:00:00")
+    library.store(chat, message(1, "one"), edited, message(4, "four"))
+    assert waiting() == [2, 4]
+    assert library.find("four") == ["four"]
+    library.store(chat, message(1, "one"), edited, message(4, "four"))
+    assert waiting() == []
+
+
 def test_filters(library: Library) -> None:
     photo = {"type": "MessageMediaPhoto", "uuid": None, "filename": None, "size": None}
     one, two = library.chat(title="One"), library.chat(title="Two")
