@@ -127,12 +127,14 @@ def _shown(session: TelegramSession, row: Message, terms: Sequence[Term]) -> dic
     assert account_id is not None
     viewer = Viewer(session.pk, account_id, store.scope_of(row.chat))
     try:
-        found = read_rows(viewer, row.message_id, row.message_id, limit=1, include_deleted=True)
+        _, documents = read_rows(
+            viewer, row.message_id, row.message_id, limit=1, include_deleted=True
+        )
     except LookupError:
         return None
-    if not found:
+    if not documents:
         return None
-    message: dict[str, Any] = json.loads(found[0][1])
+    message: dict[str, Any] = json.loads(documents[0])
     return message | {
         "dialog_id": row.chat.peer_id,
         "dialog_name": row.chat.title,

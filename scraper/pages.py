@@ -2,11 +2,13 @@
 
 Nothing is parsed and nothing is serialised here, but for the few messages of which the account
 sees something of its own. Runs on the reading thread (`scraper.loop.read`).
+
+The database puts a page's documents together: with SQLite each row that is fetched takes the GIL
+anew, and beside busy threads waits for it.
 """
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db import connection
 
@@ -20,10 +22,20 @@ FIRST_ROWS = 100
 """The first page is small, so that the first frame is quick."""
 
 _SELECT = """
-SELECT message_id, document, volatile, CASE WHEN deleted THEN 1 ELSE 0 END
-FROM scraper_message WHERE id >= %s AND id <= %s AND document <> ''{deleted}
-ORDER BY id{order} LIMIT %s
+SELECT {joined_ids}, {joined_documents} FROM (
+    SELECT message_id, CASE WHEN deleted OR volatile <> ''
+        THEN substr(document, 1, length(document) - 1) || volatile
+            || CASE WHEN deleted THEN ',"deleted":true}}' ELSE '}}' END
+        ELSE document END AS shown
+    FROM scraper_message WHERE id >= %s AND id <= %s AND document <> ''{deleted}
+    ORDER BY id{order} LIMIT %s
+) AS page
 """
+# JSON text holds no line break that is not escaped.
+_JOINED = {
+    "sqlite": ("group_concat(message_id, ',')", "group_concat(shown, char(10))"),
+    "postgresql": ("string_agg(message_id::text, ',')", "string_agg(shown, chr(10))"),
+}
 _PRIVATE = """
 SELECT message_id, document FROM scraper_messageprivate
 WHERE account_id = %s AND message_id >= %s AND message_id <= %s
@@ -68,7 +80,7 @@ class Frames:
         low, high = (end, position) if self.descending else (position, end)
         limit = max(self._limit, min(self.size, ROWS))
         self._limit = ROWS
-        rows = read_rows(
+        ids, documents = read_rows(
             self.viewer,
             low,
             high,
@@ -76,11 +88,10 @@ class Frames:
             descending=self.descending,
             include_deleted=self.include_deleted,
         )
-        self._take(rows)
-        if len(rows) < limit:
+        self._take(ids, documents)
+        if len(ids) < limit:
             return self._cut(), None
-        last: int = rows[-1][0]
-        return self._cut(), last - 1 if self.descending else last + 1
+        return self._cut(), ids[-1] - 1 if self.descending else ids[-1] + 1
 
     def rest(self) -> bytes:
         """Return what is left as a last, smaller frame."""
@@ -89,16 +100,15 @@ class Frames:
         self._documents.clear()
         return frame
 
-    def _take(self, rows: list[tuple[int, str]]) -> None:
-        if not rows:
+    def _take(self, ids: list[int], documents: list[str]) -> None:
+        if not ids:
             return
-        ids = [row[0] for row in rows]
         self.total += len(ids)
         ascending = ids[::-1] if self.descending else ids
         for low, high in intervals.clip(self.cached_before, ascending[0], ascending[-1]):
             self.from_cache += bisect_right(ascending, high) - bisect_left(ascending, low)
         self._ids += ids
-        self._documents += [row[1] for row in rows]
+        self._documents += documents
 
     def _cut(self) -> bytes:
         frames = []
@@ -123,8 +133,8 @@ def read_rows(
     limit: int,
     descending: bool = False,
     include_deleted: bool = False,
-) -> list[tuple[int, str]]:
-    """Return (message id, JSON) of the cached messages `low` to `high`, as the viewer sees them.
+) -> tuple[list[int], list[str]]:
+    """Return the cached messages `low` to `high`, as the viewer sees them: their ids, their JSON.
 
     Raises LookupError when the session may not read the chat (any more).
     """
@@ -136,33 +146,29 @@ def read_rows(
             raise LookupError
         first, last = scope.key(max(low, granted[0], 0)), scope.key(max(high, 0))
         if first > last:
-            return []
+            return [], []
+        joined_ids, joined_documents = _JOINED[connection.vendor]
         statement = _SELECT.format(
+            joined_ids=joined_ids,
+            joined_documents=joined_documents,
             deleted="" if include_deleted else " AND NOT deleted",
             order=" DESC" if descending else "",
         )
         cursor.execute(statement, [first, last, limit])
-        rows: list[Any] = cursor.fetchall()
-        private: dict[int, str] = {}
-        if rows and scope.account_id is None:
-            edges = sorted((scope.key(rows[0][0]), scope.key(rows[-1][0])))
+        id_text, text = cursor.fetchone()
+        if id_text is None:
+            return [], []
+        ids = [int(number) for number in id_text.split(",")]
+        documents: list[str] = text.split("\n")
+        if scope.account_id is None:
+            edges = sorted((scope.key(ids[0]), scope.key(ids[-1])))
             cursor.execute(_PRIVATE, [viewer.account_id, *edges])
-            private = {key - scope.key(0): document for key, document in cursor.fetchall()}
-    found = [
-        (
-            message_id,
-            f'{document[:-1]}{volatile},"deleted":true}}'
-            if deleted
-            else (f"{document[:-1]}{volatile}}}" if volatile else document),
-        )
-        for message_id, document, volatile, deleted in rows
-    ]
-    if not private:
-        return found
-    return [
-        (number, _with_private(document, private[number]) if number in private else document)
-        for number, document in found
-    ]
+            if private := {key - scope.key(0): document for key, document in cursor.fetchall()}:
+                documents = [
+                    _with_private(document, private[number]) if number in private else document
+                    for number, document in zip(ids, documents, strict=True)
+                ]
+    return ids, documents
 
 
 def _with_private(document: str, private: str) -> str:
