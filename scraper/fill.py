@@ -10,6 +10,7 @@ ids are one call.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -58,21 +59,23 @@ class Demand:
     messages: int = 0
     unreadable: list[int] = field(default_factory=list)
 
-    async def reach(self, position: int) -> int:
+    async def reach(self, position: int, *, patience: float = 0.0) -> int:
         """Return how far from `position` on everything is there; waits until something is.
 
+        And for `patience` seconds more: what comes in quick succession is worth one answer.
         Raises FloodWait when the pause is longer than `max_wait`, NotFound when access was lost,
         EngineError.
         """
         self.position = position
         self.fill.wake()
-        while True:
-            end = self.fill.reached(self, position)
-            if end is not None:
-                return end
+        while (end := self.fill.reached(self, position)) is None:
             if self.error is not None:
                 raise self.error
             await self.fill.news()
+        if patience and end != (self.low if self.descending else self.high):
+            await asyncio.sleep(patience)
+            end = self.fill.reached(self, position) or end
+        return end
 
     def close(self) -> None:
         """Say that nothing more is needed; the last one to go stops the fill."""
@@ -155,11 +158,9 @@ class Fill:
             while self.demands:
                 self._wake.clear()
                 short = self._begin_pages()
-                timeout = LOOK_AGAIN_SECONDS if short else None
-                try:
-                    await asyncio.wait_for(self._wake.wait(), timeout)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN_SECONDS if short else None):
+                        await self._wake.wait()
         except Exception as error:
             logger.exception("The fill of chat %s failed", self.scope.peer_id)
             for demand in self.demands:
@@ -179,6 +180,9 @@ class Fill:
             pace = pace_of(demand.session.pk)
             pace.listeners.add(self._wake)
             while demand.error is None and len(self._tasks) < TASKS:
+                if pace.is_full and not pace.rest_seconds:
+                    short = True
+                    break
                 window = self._next_window(demand)
                 if window is None:
                     break

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 CHUNK_SIZE = 100
 MAX_CHUNK_SIZE = 10_000
+CLUMP_SECONDS = 0.05
+"""How long what comes from Telegram waits for more: to pass it on costs as much as to store it."""
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
@@ -227,7 +229,10 @@ async def _frames(found: Range, query: HistoryQuery) -> AsyncGenerator[bytes, No
         while (position >= last) if descending else (position <= last):
             end = last
             if demand is not None:
-                async with aclosing(_waiting(loop.here(demand.reach(position)))) as waiting:
+                patience = CLUMP_SECONDS if frames.total else 0.0
+                async with aclosing(
+                    _waiting(loop.here(demand.reach(position, patience=patience)))
+                ) as waiting:
                     async for frame, reached in waiting:
                         if frame:
                             yield frame

@@ -46,10 +46,15 @@ class Pace:
         """For how long no page is to be asked for, whatever the reason."""
         return max(self.flood_seconds, self._rest_until - time.monotonic())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many pages are on their way as may be."""
+        limit = 1 if telegram.waited_for(self.session_id) else int(self.depth)
+        return self.in_flight >= limit
+
     def may_begin(self) -> bool:
         """Tell whether one more page may be asked for now."""
-        limit = 1 if telegram.waited_for(self.session_id) else int(self.depth)
-        return self.in_flight < limit and self.rest_seconds <= 0
+        return not self.is_full and self.rest_seconds <= 0
 
     def begin(self) -> "Turn":
         """Count a page in; end the turn when its answer is there."""
