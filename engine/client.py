@@ -427,8 +427,10 @@ def request_name(request: Any) -> str:
     """Return Telegram's name of a request: `messages.getHistory`."""
     while isinstance(query := getattr(request, "query", None), TLRequest):
         request = query
-    topic = type(request).__module__.rpartition(".")[2]
-    name = type(request).__name__.removesuffix("Request")
+    # Requests of our own go by the name of Telethon's that they extend.
+    kind = next(each for each in type(request).__mro__ if each.__module__.startswith("telethon."))
+    topic = kind.__module__.rpartition(".")[2]
+    name = kind.__name__.removesuffix("Request")
     name = name[:1].lower() + name[1:]
     return name if topic == "functions" else f"{topic}.{name}"
 

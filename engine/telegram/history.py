@@ -10,6 +10,7 @@ from engine.errors import BadRequest
 from engine.methods.shapes import ChatRef, DatePointDict, MessageDict, PageDict
 from engine.telegram import convert, peers, salvage
 from engine.telegram.pages import message_dicts, total_of
+from engine.telegram.reading import GetHistoryRequest
 
 PAGE_LIMIT = 100
 
@@ -28,7 +29,7 @@ async def read_page(
     check_limit(limit)
     peer = await peers.find(client, chat_id)
     marked = await peers.peer_id(client, peer)
-    request = messages.GetHistoryRequest(
+    request = GetHistoryRequest(
         peer=peer,
         offset_id=offset_id,
         # Telegram lets the id win, Telethon would send both.
