@@ -127,9 +127,10 @@ def register() -> None:
 
 
 def _note_page(session: TelegramSession, scope: ChatScope, messages: list[MessageDict]) -> None:
-    if not runtime_settings.current().download_media:
-        return
-    enqueue(session, scope.pk, [each["message_id"] for each in messages if _has_file(each)])
+    ids = [each["message_id"] for each in messages if _has_file(each)]
+    # The settings are asked for last: they look at their file each time.
+    if ids and runtime_settings.current().download_media:
+        enqueue(session, scope.pk, ids)
 
 
 def enqueue(session: TelegramSession, chat_id: int, message_ids: Iterable[int]) -> None:

@@ -175,7 +175,6 @@ class Fill:
     def _begin_pages(self) -> bool:
         """Ask for as many pages as may be; tell whether more would be asked for if it could."""
         short = False
-        self._page_size = min(PAGE, runtime_settings.current().telegram_batch_size)
         for demand in list(self.demands):
             pace = pace_of(demand.session.pk)
             pace.listeners.add(self._wake)
@@ -197,6 +196,7 @@ class Fill:
 
     def _next_window(self, demand: Demand) -> Interval | None:
         """Return the next ids to ask for; None when there are none, or enough is on its way."""
+        self._page_size = min(PAGE, runtime_settings.current().telegram_batch_size)
         taken = self.covered
         for low, high in self._in_flight:
             taken = intervals.add(taken, low, high)
