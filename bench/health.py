@@ -12,7 +12,7 @@ from bench._rig import ask, drain, ended, hub, p99, telegram
 from bench.streams import streaming
 from tests.hub import Hub
 
-POSTS = 40_000
+POSTS = 100_000
 CACHED_POSTS = 100_000
 STREAMS = 20
 PAUSE_SECONDS = 0.02

@@ -9,7 +9,7 @@ import time
 from engine import telegram
 from scraper import loop
 
-FIRST_DEPTH = 4
+FIRST_DEPTH = 8
 MIN_DEPTH = 3
 MAX_DEPTH = 32
 NO_LINE = 2.0
