@@ -1,5 +1,6 @@
 """Bodies of `engine.methods.dialogs`."""
 
+import asyncio
 from typing import Any
 
 from telethon import TelegramClient, types, utils
@@ -82,9 +83,12 @@ async def get_full(client: TelegramClient, *, chat_id: ChatRef) -> FullChatDict:
     channel = peers.input_channel(peer)
     first_message = None
     if channel is not None:
-        answer = await client(channels.GetFullChannelRequest(channel))
-        first_message = await _first_message(client, peer, answer.full_chat)
+        answer, first_message = await asyncio.gather(
+            client(channels.GetFullChannelRequest(channel)), _first_message(client, peer)
+        )
         full = answer.full_chat
+        if full.available_min_id or full.migrated_from_chat_id:
+            first_message = None
     elif isinstance(peer, types.InputPeerChat):
         answer = await client(messages.GetFullChatRequest(peer.chat_id))
         full = answer.full_chat
@@ -117,13 +121,11 @@ def _dialogs(answer: Any) -> list[DialogDict]:
     return found
 
 
-async def _first_message(client: TelegramClient, peer: Any, full: Any) -> Any:
+async def _first_message(client: TelegramClient, peer: Any) -> Any:
     """Return the message that made a channel: `Channel.date` is when a member joined.
 
     Who may not see it, or whose channel was a basic group, is left with that date.
     """
-    if full.available_min_id or full.migrated_from_chat_id:
-        return None
     try:
         answer = await fetch(client, peer, [1])
     except Refusal:
