@@ -2,7 +2,7 @@
 
 from bench._rig import Telegram, drain, ended, hub, program, telegram
 
-POSTS = 50_000
+POSTS = 100_000
 BARE = {0.0: 20_000, 0.05: 5_000}
 RATIOS = [("ours_0ms", "bare_0ms"), ("ours_50ms", "bare_50ms")]
 
