@@ -134,12 +134,12 @@ def note_new(keys: Sequence[int]) -> None:
     """
     if connection.vendor != "sqlite" or not keys:
         return
-    # The ORM's cursor would look for marks in every id.
-    connection.connection.execute(
-        f"INSERT INTO {_CHANGED} SELECT value FROM json_each(?) "
-        "WHERE value NOT IN (SELECT id FROM scraper_message) ON CONFLICT DO NOTHING",
-        [f"[{','.join(map(str, keys))}]"],
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {_CHANGED} SELECT value FROM json_each(%s) "
+            "WHERE value NOT IN (SELECT id FROM scraper_message) ON CONFLICT DO NOTHING",
+            [f"[{','.join(map(str, keys))}]"],
+        )
 
 
 def index_some(limit: int = BATCH) -> int:
