@@ -116,6 +116,8 @@ def plain(text: str) -> str:
     """Return the text as both databases can keep it: no NUL, no lone surrogates."""
     if "\x00" in text:
         text = text.replace("\x00", "\ufffd")
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,5 +1,6 @@
 """Dates, ids and peers: what every conversion needs."""
 
+import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import chain
@@ -38,7 +39,17 @@ def text_date(date: datetime | None) -> str | None:
     """Return `YYYY-MM-DD HH:MM:SS` in UTC; Telethon gives 1970 for a date that is not there."""
     if date is None or date.year == 1970:
         return None
-    return date.isoformat(" ", "seconds")[:19]
+    hour, second = divmod(int(date.timestamp()), 3600)
+    return _hour(hour) + _WITHIN_AN_HOUR[second]
+
+
+@functools.lru_cache(maxsize=4096)
+def _hour(number: int) -> str:
+    """Return an hour since 1970 as `YYYY-MM-DD HH`; neighbouring messages share theirs."""
+    return datetime.fromtimestamp(number * 3600, UTC).strftime("%Y-%m-%d %H")
+
+
+_WITHIN_AN_HOUR = [f":{second // 60:02}:{second % 60:02}" for second in range(3600)]
 
 
 def iso_date(date: datetime | None) -> str | None:
