@@ -38,6 +38,14 @@ from django.conf import settings  # noqa: E402
 assert _data == settings.DATA_DIR
 
 
+@pytest.fixture(autouse=True)
+def _writing() -> None:
+    """Start the process's writer again: commands and nodes that end stop it for good."""
+    from core.writer import writer
+
+    writer.start()
+
+
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Say what was measured: `figure("200 sessions in 3 s")`; told at the end of the run."""

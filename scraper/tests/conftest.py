@@ -37,7 +37,6 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def node(transactional_db: None, sandbox: Sandbox, settings: Any, tmp_path: Path) -> Iterator[Any]:
     """This process as a hub over the sandbox, its engine running."""
-    from core.writer import writer
     from scraper import loop
     from sessions_app.lock import DataDirLock
     from sessions_app.run_engine import Node
@@ -57,7 +56,6 @@ def node(transactional_db: None, sandbox: Sandbox, settings: Any, tmp_path: Path
     loop.stop()
     node.stop()
     lock.release()
-    writer.start()
 
 
 @pytest.fixture

@@ -85,7 +85,6 @@ def library(transactional_db: None) -> Iterator[Library]:
     # Their threads keep connections, which PostgreSQL counts.
     loop.stop()
     writer.stop()
-    writer.start()
 
 
 def test_it_works(library: Library) -> None:

@@ -64,7 +64,6 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def node(transactional_db: None, sandbox: Sandbox, settings: Any, tmp_path: Path) -> Iterator[Any]:
     """This process as a hub over the sandbox, its engine running."""
-    from core.writer import writer
     from sessions_app.lock import DataDirLock
     from sessions_app.run_engine import Node
 
@@ -82,4 +81,3 @@ def node(transactional_db: None, sandbox: Sandbox, settings: Any, tmp_path: Path
     yield node
     node.stop()
     lock.release()
-    writer.start()

@@ -13,7 +13,6 @@ from django.core.management import CommandError, call_command
 from accounts.callers import authenticate
 from accounts.models import ApiKey, AuditEvent, User
 from core.errors import Unauthorized
-from core.writer import writer
 from engine.errors import BadGateway, NotAuthorized
 from engine.methods import sessions
 from engine.testing import FakeTransport
@@ -114,7 +113,6 @@ def beside(monkeypatch, transactional_db: None, fake: FakeTransport) -> FakeTran
 
     @contextmanager
     def engine():
-        writer.start()
         yield True
 
     monkeypatch.setattr(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from core.models import Event
-from core.writer import writer
 from engine.store import BoxState, EngineEvent, EntityRow, UpdateBatch
 from sessions_app import sink
 from sessions_app.models import BoxState as BoxRow
@@ -18,7 +17,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 @pytest.fixture
 def handlers(monkeypatch, transactional_db: None) -> Iterator[list]:
-    writer.start()
     found: list[Callable[[Sequence[UpdateBatch]], None]] = []
     monkeypatch.setattr(sink, "_handlers", found)
     yield found

@@ -22,7 +22,6 @@ KEY = bytes(range(256))
 
 @pytest.fixture
 def store(transactional_db: None) -> Iterator[OrmStore]:
-    writer.start()
     lease = Lease(name="node", lock_id="lock")
     lease.acquire()
     yield OrmStore(lease)
