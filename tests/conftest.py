@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -18,6 +19,11 @@ from tests.services import postgresql, redis
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs tests in the background has them ignore Ctrl-C, and so the commands that
+    # they run, some of which they interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROVE = bool(os.environ.get("TGHUB_PROVE"))
 
