@@ -124,6 +124,7 @@ def test_an_expired_session_is_never_tried_again(rig, sandbox, alice, error):
         rig.call(1, methods.sessions.get_me)
     report = rig.store.wait_for_report(1, "expired")
     assert report.error == error.lower()
+    rig.wait_until(lambda: not sandbox.connections())  # what was on its way has arrived
     calls = len(sandbox.calls.entries())
     for _ in range(3):
         with pytest.raises(NotAuthorized) as caught:
