@@ -109,7 +109,7 @@ class Fill:
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._runner: asyncio.Task[None] | None = None
         self._failures = 0
-        self._page_size = PAGE
+        self._page_size = _page_size()
         self._seen_ids = PAGE
         self._seen_messages = min(PAGE, self._density_told() * PAGE)
 
@@ -196,7 +196,6 @@ class Fill:
 
     def _next_window(self, demand: Demand) -> Interval | None:
         """Return the next ids to ask for; None when there are none, or enough is on its way."""
-        self._page_size = min(PAGE, runtime_settings.current().telegram_batch_size)
         taken = self.covered
         for low, high in self._in_flight:
             taken = intervals.add(taken, low, high)
@@ -304,6 +303,7 @@ class Fill:
         )
 
     def _learn(self, window: Interval, covered: Interval, page: PageDict) -> None:
+        self._page_size = _page_size()
         ids = covered[1] - covered[0] + 1
         if ids >= PAGE // 2:
             # The last few pages count, not the beginning of a chat of many years.
@@ -332,6 +332,10 @@ class Fill:
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.get_running_loop().create_future()
         news.set_result(None)
+
+
+def _page_size() -> int:
+    return min(PAGE, runtime_settings.current().telegram_batch_size)
 
 
 def _covered(page: PageDict, window: Interval, descending: bool) -> Interval:
