@@ -10,7 +10,7 @@ from engine.errors import BadRequest
 from engine.methods.shapes import ChatRef, DatePointDict, MessageDict, PageDict
 from engine.telegram import convert, peers, salvage
 from engine.telegram.pages import message_dicts, total_of
-from engine.telegram.reading import GetHistoryRequest
+from engine.telegram.reading import GetHistoryRequest, ask
 
 PAGE_LIMIT = 100
 
@@ -41,7 +41,7 @@ async def read_page(
         hash=0,
     )
     try:
-        answer = await client(request)
+        answer = await ask(client, request)
     except TypeNotFoundError:
         return await salvage.read_page(client, request, marked)
     return page_dict(client, peer, marked, answer, limit)

@@ -5,11 +5,15 @@ Telethon's `Message` sets up beside the schema's fields (who sent it, which butt
 fields that a message does not have, and a call for each number and string.
 """
 
+import asyncio
 import functools
 import inspect
 import struct
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from telethon import TelegramClient
 from telethon.extensions import BinaryReader
 from telethon.tl import patched
 from telethon.tl.alltlobjects import tlobjects
@@ -177,5 +181,41 @@ class GetHistoryRequest(messages.GetHistoryRequest):
     """
 
     @staticmethod
-    def read_result(reader: BinaryReader) -> Any:
-        return PageReader(reader.read()).tgread_object()
+    def read_result(reader: BinaryReader) -> "Unread":
+        return Unread(reader.read())
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An answer as it came."""
+
+    payload: bytes
+
+    def read(self) -> Any:
+        """Return Telethon's object; raises TypeNotFoundError for what its schema does not know."""
+        return PageReader(self.payload).tgread_object()
+
+
+AT_ONCE = 4
+"""How many pages are read before the loop does something else."""
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+async def ask(client: TelegramClient, request: GetHistoryRequest) -> Any:
+    """Return the answer to `messages.getHistory`, read when it is its turn.
+
+    Telethon reads what has come, all of it, before its loop goes on. Where many pages are on
+    their way, the next ones would be asked for when the last is read, all at once; so would they
+    come, and for as long as the way to Telegram and back takes nobody would have anything to do.
+    Other calls would wait for all of them, too.
+    """
+    unread = await client(request)
+    if not isinstance(unread, Unread):
+        return unread  # a client without updates wraps its requests: Telethon has read it
+    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
+    async with turns:
+        await asyncio.sleep(0)
+        answer = unread.read()
+    client.session.process_entities(answer)
+    return answer

@@ -15,6 +15,7 @@ from telethon.errors import TypeNotFoundError
 from engine.methods.shapes import MessageDict, PageDict
 from engine.telegram import convert
 from engine.telegram.pages import message_dicts, total_of
+from engine.telegram.reading import ask
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class _Salvage:
         request.add_offset = self.request.add_offset + start
         request.limit = size
         try:
-            answer = await self.client(request)
+            answer = await ask(self.client, request)
         except TypeNotFoundError as error:
             if size == 1:
                 logger.warning(
@@ -61,7 +62,7 @@ class _Salvage:
             middle = (low + high) // 2
             request.offset_id, request.min_id = high + 1, middle
             try:
-                answer = await self.client(request)
+                answer = await ask(self.client, request)
             except TypeNotFoundError:
                 low = middle + 1
                 continue

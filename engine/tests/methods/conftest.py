@@ -53,7 +53,7 @@ async def connect(telegram: Telegram) -> AsyncIterator[Callable[..., Awaitable[T
     """Make a connected client, logged in as a user when one is given."""
     clients = []
 
-    async def make(user: Any = None, *, dc: int = 2) -> TelegramClient:
+    async def make(user: Any = None, *, dc: int = 2, **options: Any) -> TelegramClient:
         session = MemorySession()
         host, _, port = telegram.sandbox.dc_address(dc).partition("@")[2].partition(":")
         session.set_dc(dc, host, int(port))
@@ -64,6 +64,7 @@ async def connect(telegram: Telegram) -> AsyncIterator[Callable[..., Awaitable[T
             flood_sleep_threshold=0,
             raise_last_call_error=True,
             request_retries=1,
+            **options,
         )
         # Telethon keeps one list of data centres per class, ours changes with each sandbox.
         TelegramClient._config = None

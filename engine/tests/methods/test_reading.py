@@ -1,7 +1,9 @@
 """Our reader of pages beside Telethon's: the same bytes give the same objects."""
 
+import asyncio
 import inspect
 import struct
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +16,7 @@ from telethon.tl import TLObject
 
 from engine.client import request_name
 from engine.telegram import reading
+from engine.telegram.history import read_page
 from engine.telegram.pages import message_dicts
 from engine.telegram.reading import GetHistoryRequest, PageReader
 
@@ -178,4 +181,36 @@ def test_the_request_is_telegrams_own():
     request = GetHistoryRequest(types.InputPeerSelf(), 0, None, 0, 10, 0, 0, 0)
     assert request_name(request) == "messages.getHistory"
     assert isinstance(request, TLObject)
-    assert GetHistoryRequest.read_result(BinaryReader(bytes(answer(message())))).count == 1
+    assert GetHistoryRequest.read_result(BinaryReader(bytes(answer(message())))).read().count == 1
+
+
+async def test_the_loop_goes_on_between_pages(telegram, connect):
+    channel = telegram.world.add_channel("News", telegram.alice, [telegram.bob], username="news")
+    for number in range(50):
+        telegram.world.post(channel, channel, f"news {number}")
+    client = await connect(telegram.bob)
+    await client.get_input_entity("news")
+    # So that all of them come at once.
+    telegram.sandbox.faults.latency(0.2, method="messages.getHistory")
+    rounds, read_in = 0, []
+
+    async def read() -> None:
+        page = await read_page(client, chat_id="news")
+        assert page["newest_id"] == 51
+        read_in.append(rounds)
+
+    readers = asyncio.gather(*[read() for _ in range(40)])
+    while not readers.done():
+        await asyncio.sleep(0)
+        rounds += 1
+    await readers
+    assert len(read_in) == 40
+    assert max(Counter(read_in).values()) <= reading.AT_ONCE
+
+
+async def test_a_client_without_updates(telegram, connect):
+    channel = telegram.world.add_channel("News", telegram.alice, [telegram.bob], username="news")
+    telegram.world.post(channel, channel, "news")
+    client = await connect(telegram.bob, receive_updates=False)
+    page = await read_page(client, chat_id="@news")
+    assert [message["message"] for message in page["messages"]] == ["news", ""]
