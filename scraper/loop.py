@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import uvloop
 from django.db import connections
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ def start() -> asyncio.AbstractEventLoop:
     global _loop, _thread
     with _lock:
         if _loop is None or _thread is None or not _thread.is_alive():
-            _loop = asyncio.new_event_loop()
+            _loop = uvloop.new_event_loop()
             _thread = threading.Thread(target=_main, args=(_loop,), name="scraper", daemon=True)
             _thread.start()
         return _loop
