@@ -187,7 +187,7 @@ def test_a_client_that_leaves_stops_the_work_and_comes_back(scene: Any, rig: Any
     assert scene.get(uuid).body == blob.read()
     # Parts in flight when the client left are asked for again, what had come is not.
     assert scene.fetches() <= 80 + 16 + 2
-    assert not list(part.parent.iterdir())
+    rig.wait_until(lambda: not list(part.parent.iterdir()))
 
 
 def test_an_expired_reference_is_refreshed(scene: Any, rig: Any) -> None:
