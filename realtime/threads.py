@@ -5,46 +5,31 @@ every socket there.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
+
+from core.threads import DatabaseThreads
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # One for the log: with more, SQLite is slower, for it drops the GIL at each row.
-_log = ThreadPoolExecutor(1, thread_name_prefix="events")
-_LOOKUPS = 2
-_lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="realtime")
+_log = DatabaseThreads("events")
+_lookups = DatabaseThreads("realtime", 2)
 _steps = ThreadPoolExecutor(16, thread_name_prefix="realtime-login")
 
 
 async def read_log(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a function that reads the event log."""
-    return await _kept(_log, function, *args, **kwargs)
+    return await _log.run(function, *args, **kwargs)
 
 
 async def look_up(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a function that asks the database and never Telegram."""
-    return await _kept(_lookups, function, *args, **kwargs)
-
-
-async def _kept(
-    executor: ThreadPoolExecutor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-) -> R:
-    """Keep the connection, unless there were errors: a new one takes longer than most questions."""
-
-    def run() -> R:
-        try:
-            return function(*args, **kwargs)
-        finally:
-            if connection.errors_occurred:
-                connection.close()
-
-    return await asyncio.get_running_loop().run_in_executor(executor, run)
+    return await _lookups.run(function, *args, **kwargs)
 
 
 async def step(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -62,12 +47,5 @@ async def step(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R
 
 def close_connections() -> None:
     """Close the connections that are kept."""
-    together = threading.Barrier(_LOOKUPS, timeout=10)
-
-    def close() -> None:
-        together.wait()  # or one thread would take the turns of all
-        connection.close()
-
-    for closing in [_lookups.submit(close) for _ in range(_LOOKUPS)]:
-        closing.result(10)
-    _log.submit(lambda: connection.close()).result(10)
+    _log.close_connections()
+    _lookups.close_connections()

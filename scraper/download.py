@@ -18,6 +18,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
+
 from core.errors import ApiError, TooLarge, Unavailable
 from engine import methods, telegram
 from engine.errors import EngineError, FloodWait
@@ -304,7 +306,8 @@ class Download:
                 await self._saving
             sha256 = await asyncio.to_thread(self.part.digest, total)
             if self.part.is_named:
-                await asyncio.to_thread(self._put, total, sha256)
+                twin = await loop.read(shelf.find_twin, self.file, sha256, total)
+                await asyncio.to_thread(self._put, total, sha256, twin)
         except OSError as error:
             self._fail(disk_full() if error.errno in _DISK_FULL else ApiError(status=500))
             return
@@ -318,15 +321,14 @@ class Download:
         if not self._readers:
             self._close()
 
-    def _put(self, total: int, sha256: str) -> None:
-        from django.db import connections
-
-        try:
-            shelf.put(self.file, self.part.path, total, sha256)
-            self.part.sidecar.unlink(missing_ok=True)
-            shelf.make_room(self.file.pk)
-        finally:
-            connections.close_all()
+    def _put(self, total: int, sha256: str, twin: str) -> None:
+        shelf.put(self.file, self.part.path, total, sha256, twin)
+        self.part.sidecar.unlink(missing_ok=True)
+        if shelf.quota_bytes() is not None:
+            try:
+                shelf.make_room(self.file.pk)
+            finally:
+                connections.close_all()
 
     def _fail(self, error: Exception) -> None:
         """Tell everybody; what is too large or refused leaves nothing on disk."""
@@ -469,7 +471,8 @@ async def _get(file: File) -> Download | None:
     download = _downloads.get(file.pk)
     if download is not None:
         return download
-    if await asyncio.to_thread(_is_here, file):
+    fresh = await loop.read(File.objects.filter(pk=file.pk).first)
+    if fresh is not None and await asyncio.to_thread(_is_here, fresh):
         return None
     download = _downloads.get(file.pk)
     if download is None:
@@ -484,19 +487,11 @@ async def _get(file: File) -> Download | None:
 
 
 def _is_here(file: File) -> bool:
-    from django.db import connections
-
-    try:
-        fresh = File.objects.filter(pk=file.pk).first()
-        if fresh is None:
-            return False
-        stored = shelf.open_file(fresh)
-        if stored is not None:
-            stored.close()
-            return True
-        return shelf.adopt(fresh)
-    finally:
-        connections.close_all()
+    stored = shelf.open_file(file)
+    if stored is not None:
+        stored.close()
+        return True
+    return shelf.adopt(file)
 
 
 def status() -> dict[str, Any]:

@@ -9,10 +9,9 @@ import logging
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import parse_qs
 
-from django.db import connections
 from django.utils import timezone
 
 from accounts.callers import Caller, identify, recheck
@@ -21,9 +20,10 @@ from core import limits
 from core.asgi import Message, Receive, Send, header_dict, surface
 from core.asgi import Scope as AsgiScope
 from core.errors import ApiError, NotFound, to_response_parts
+from core.threads import DatabaseThreads
 from engine import methods, telegram
 from engine.errors import EngineError
-from scraper import download, shelf, thumbs
+from scraper import download, loop, shelf, thumbs
 from scraper import media as media_rows
 from scraper.base import HEADER, own_session
 from scraper.file_headers import (
@@ -46,6 +46,10 @@ PIECE_BYTES = 256 * 1024
 """What comes from the engine at once, except at the end of a file."""
 RECHECK_SECONDS = 0.7
 USE_NOTED_SECONDS = 600
+# A session that nobody knows yet is asked who it is: that takes its time.
+_orders = DatabaseThreads("files", 4)
+loop.on_stop(_orders.close_connections)
+
 _HEADERS = {
     "Accept-Ranges": "bytes",
     "Cache-Control": "private, no-cache",
@@ -108,7 +112,7 @@ async def _left(receive: Receive) -> None:
 
 
 async def _serve(scope: AsgiScope, send: Send) -> None:
-    order = await _in_thread(_order, scope)
+    order = await _orders.run(_order, scope)
     media = await media_rows.find(order.session, order.name)
     if order.thumb:
         await _send_thumb(order, media, send)
@@ -142,18 +146,6 @@ def _order(scope: AsgiScope) -> Order:
         raise media_rows.no_such_file() from None
     thumb = (query.get("thumb") or [""])[-1].lower() in ("1", "true", "yes")
     return Order(caller, session, name, headers, bool(scope.get("head")), thumb)
-
-
-async def _in_thread(function: Any, *args: Any) -> Any:
-    """Run what asks the database; its connection goes back afterwards."""
-
-    def run() -> Any:
-        try:
-            return function(*args)
-        finally:
-            connections.close_all()
-
-    return await asyncio.to_thread(run)
 
 
 def _note_use(media: Media) -> None:
@@ -219,7 +211,7 @@ async def _send_file(order: Order, media: Media, stored: Stored | None, send: Se
         body, first = await _open(order, media, stored, start, stop)
         try:
             if body is None:  # it has just been finished
-                stored = await _in_thread(_open_again, media)
+                stored = await loop.read(_open_again, media)
                 if stored is None:
                     raise NotFound("The file is gone.", code="media_not_found")
                 size = stored.size
@@ -335,7 +327,7 @@ async def _watched(order: Order, media: Media, send: Send) -> AsyncIterator[None
         nonlocal lost
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            if not await _in_thread(_may_still, order, media):
+            if not await loop.read(_may_still, order, media):
                 lost = True
                 sending.cancel()
                 return

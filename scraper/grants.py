@@ -48,13 +48,13 @@ async def open_chat(
     if candidates and not ask_again:
         found = await loop.read(confirmed_among, session, candidates)
         if found is not None:
-            return found  # type: ignore[no-any-return]
+            return found
     try:
         told = await telegram.acall(session.pk, methods.dialogs.resolve, chat_id=dialog)
         if not ask_again:
             found = await loop.read(confirmed_among, session, [told["id"]])
             if found is not None:
-                return found  # type: ignore[no-any-return]
+                return found
         return await confirm(session, told["id"])
     except EngineError as error:
         if error.status not in (403, 404):

@@ -8,11 +8,12 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import uvloop
-from django.db import connections
+
+from core.threads import DatabaseThreads
 
 T = TypeVar("T")
 
@@ -52,8 +53,8 @@ def stop(deadline_seconds: float = 5.0) -> None:
         loop.close()
     for forget in _on_stop:
         forget()
-    for thread_pool in (_asker, _reader):
-        thread_pool.submit(connections.close_all).result(deadline_seconds)
+    for threads in (_asker, _reader):
+        threads.close_connections(deadline_seconds)
 
 
 _on_stop: list[Callable[[], None]] = []
@@ -85,26 +86,18 @@ async def here(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit(work))
 
 
-_reader = ThreadPoolExecutor(1, thread_name_prefix="scraper-read")
+_reader = DatabaseThreads("scraper-read")
 """All paging through cached rows: with more threads SQLite is slower, it drops the GIL at each."""
 
-_asker = ThreadPoolExecutor(1, thread_name_prefix="scraper-ask")
+_asker = DatabaseThreads("scraper-ask")
 """Short questions, which would stand in line behind the pages of every stream."""
 
 
-def _in_thread(function: Any, args: tuple[Any, ...]) -> Any:
-    for connection in connections.all(initialized_only=True):
-        # Its age does not matter (to open one takes longer than to read a page), errors do.
-        if connection.errors_occurred:
-            connection.close_if_unusable_or_obsolete()
-    return function(*args)
-
-
-async def read(function: Any, *args: Any) -> Any:
+async def read(function: Callable[..., T], *args: Any) -> T:
     """Run a synchronous function that asks the database something short, in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(_asker, _in_thread, function, args)
+    return await _asker.run(function, *args)
 
 
-async def read_page(function: Any, *args: Any) -> Any:
+async def read_page(function: Callable[..., T], *args: Any) -> T:
     """Do as `read` for a page of a stream, in turn with the pages of all others."""
-    return await asyncio.get_running_loop().run_in_executor(_reader, _in_thread, function, args)
+    return await _reader.run(function, *args)

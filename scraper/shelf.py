@@ -36,9 +36,11 @@ def open_file(file: File) -> Stored | None:
     return stored
 
 
-def put(file: File, part: Path, size: int, sha256: str) -> None:
-    """Put a finished part away and note it in the row; blocking, on no writer's thread."""
-    twin = _twin(file, sha256, size)
+def put(file: File, part: Path, size: int, sha256: str, twin: str) -> None:
+    """Put a finished part away and note it in the row; blocking, on no writer's thread.
+
+    `twin` is what `find_twin` told.
+    """
     if twin:
         part.unlink(missing_ok=True)
     else:
@@ -66,7 +68,7 @@ def adopt(file: File) -> bool:
     return True
 
 
-def _twin(file: File, sha256: str, size: int) -> str:
+def find_twin(file: File, sha256: str, size: int) -> str:
     """Return the path of the same content under another id, "" when there is none."""
     others = File.objects.filter(sha256=sha256, state=FileState.PRESENT).exclude(pk=file.pk)
     for other in others.exclude(sha256="")[:5]:
