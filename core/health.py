@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 3.0
 RETRY_AFTER_SECONDS = 5
 
-T = TypeVar("T")
 Check = Callable[[], Awaitable[object]]
+Fact = Callable[[], object]
 _checks: dict[str, Check] = {}
-_facts: dict[str, Check] = {}
+_facts: dict[str, Fact] = {}
 _thread = ThreadPoolExecutor(1, thread_name_prefix="health")
 
 
@@ -38,8 +38,11 @@ def register_check(name: str, check: Check) -> None:
     _checks[name] = check
 
 
-def register_fact(name: str, fact: Check) -> None:
-    """Have `/health` answer with `{name: await fact()}`, for example `active_sessions`."""
+def register_fact(name: str, fact: Fact) -> None:
+    """Have `/health` answer with `{name: fact()}`, for example `active_sessions`.
+
+    It is called in a thread, and may ask the database something short.
+    """
     _facts[name] = fact
 
 
@@ -79,32 +82,56 @@ async def report() -> tuple[int, bytes, dict[str, str]]:
 
     Status, JSON and headers.
     """
-    names, facts = list(_checks), list(_facts)
-    answers = await asyncio.gather(
-        *(_ask(name, _checks[name]) for name in names), *(_fact(name) for name in facts)
+    names = list(_checks)
+    (state, facts), *states = await asyncio.gather(
+        _ask_database(), *(_ask(name, _checks[name]) for name in names)
     )
-    checks = dict(zip(names, answers, strict=False))
-    body: dict[str, Any] = {"status": "healthy"}
-    body |= dict(zip(facts, answers[len(names) :], strict=True))
+    checks = {"database": state} | dict(zip(names, states, strict=True))
     if all(state == "ok" for state in checks.values()):
-        return 200, json.dumps(body), {}
-    body |= {"status": "unhealthy", "checks": checks}
+        return 200, json.dumps({"status": "healthy"} | facts), {}
+    body = {"status": "unhealthy"} | facts | {"checks": checks}
     return 503, json.dumps(body), {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
-async def in_thread(function: Callable[[], T]) -> T:
-    """Ask the database for a check or a fact, in a thread that is kept for them."""
-    return await asyncio.get_running_loop().run_in_executor(_thread, _on_kept, function)
+async def _ask_database() -> tuple[str, dict[str, Any]]:
+    """Return the database's state and the facts, which it tells.
+
+    In one turn in a thread that is kept for it: each waits while others parse Telegram's pages.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return "ok", await asyncio.get_running_loop().run_in_executor(_thread, _on_kept)
+    except TimeoutError:
+        state = "does not answer"
+    except Exception:
+        logger.exception("the database does not work")
+        state = "fails"
+    return state, dict.fromkeys(_facts)
 
 
-def _on_kept(function: Callable[[], T]) -> T:
+def _on_kept() -> dict[str, Any]:
     # To open a connection takes ten times as long as to ask.
     try:
-        return function()
+        return _answers()
     except (DatabaseError, InterfaceError):
         # It may be the connection that is lost, not the database.
         connection.close()
-        return function()
+        return _answers()
+
+
+def _answers() -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+    return {name: _answer(name, fact) for name, fact in _facts.items()}
+
+
+def _answer(name: str, fact: Fact) -> object:
+    try:
+        return fact()
+    except Exception:
+        logger.exception("the health fact %s fails", name)
+        return None
 
 
 async def _ask(name: str, check: Check) -> str:
@@ -119,25 +146,3 @@ async def _ask(name: str, check: Check) -> str:
         logger.exception("the health check of %s fails", name)
         return "fails"
     return "fails" if well is False else "ok"
-
-
-async def _fact(name: str) -> Any:
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            return await _facts[name]()
-    except Exception:
-        logger.exception("the health fact %s fails", name)
-        return None
-
-
-async def check_database() -> None:
-    await in_thread(_select)
-
-
-def _select() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        cursor.fetchone()
-
-
-register_check("database", check_database)

@@ -4,7 +4,6 @@ from typing import TypedDict
 
 from django.utils import timezone
 
-from core import health
 from engine import telegram
 from sessions_app.models import Account, LiveState, SessionState, TelegramSession
 
@@ -103,12 +102,8 @@ def _info_of(session: TelegramSession) -> UserInfo | None:
     return user_info(session.account)
 
 
-async def active_sessions() -> int:
+def active_sessions() -> int:
     """Count the sessions that are logged in and connected (`/health`)."""
-    return await health.in_thread(_active_sessions)
-
-
-def _active_sessions() -> int:
     ready = TelegramSession.objects.filter(state=SessionState.READY)
     connected = connected_sessions()
     if connected is None:
