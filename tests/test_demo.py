@@ -79,6 +79,17 @@ def test_the_demo_leaves_nothing_running(demo: Demo) -> None:
     assert not alive
 
 
+def test_the_hub_ends_with_a_demo_that_is_killed(demo: Demo) -> None:
+    import psutil
+
+    children = psutil.Process(demo.process.pid).children(recursive=True)
+    assert children
+    demo.process.kill()
+    gone, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    demo.close()
+
+
 def test_every_link_of_the_docs_leads_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

@@ -100,8 +100,10 @@ def manage(environment: dict[str, str], *words: str) -> str:
 def running_hub(environment: dict[str, str]) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Start `serve`, yield it and its address once it answers, stop it in the end."""
     hub = subprocess.Popen(
-        [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve"],
+        # Its input ends with this process, also when that is killed.
+        [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve", "--until-eof"],
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         # Ctrl-C reaches this process alone, which then stops the hub in order.

@@ -4,6 +4,7 @@ import gc
 import ipaddress
 import logging
 import os
+import signal
 import sys
 import threading
 from argparse import ArgumentParser
@@ -34,8 +35,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.TGHUB_HOST)
         parser.add_argument("--port", type=int, default=settings.TGHUB_PORT, help="0: any free one")
+        parser.add_argument(
+            "--until-eof",
+            action="store_true",
+            help="stop when standard input ends, and with it the program that started the hub",
+        )
 
-    def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+    def handle(
+        self, *args: Any, host: str, port: int, until_eof: bool = False, **options: Any
+    ) -> None:
         refuse_open_hub_on_the_network(host)
         # Only now: Daphne installs its reactor when it is imported.
         from core.logs import log_uncaught
@@ -44,6 +52,8 @@ class Command(BaseCommand):
         from tghub.server import HubServer
 
         log_uncaught()
+        if until_eof:
+            threading.Thread(target=stop_at_eof, name="stdin", daemon=True).start()
         with serving() as node:
             apply_migrations()
             warn_of_missing_credentials()
@@ -72,6 +82,13 @@ class Command(BaseCommand):
         if server.error is not None:
             raise explained(server.error, host, port)
         leave_threads_behind()
+
+
+def stop_at_eof() -> None:
+    """Do as on SIGTERM when standard input ends."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def leave_threads_behind() -> None:
@@ -114,7 +131,7 @@ def share_the_interpreter() -> None:
     """Keep answers short while worker threads parse Telegram's pages.
 
     With CPython's 5 ms switch interval a busy thread can starve the web loop for seconds, since
-    each request takes the interpreter back ten times; a third of one costs pages a few percent.
+    each request takes the interpreter back ten times; 0.3 ms cost pages of history a few percent.
     Collecting the whole start-up heap again and again costs as much.
     """
     sys.setswitchinterval(0.0003)
