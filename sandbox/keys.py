@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from hashlib import sha1
@@ -68,6 +69,12 @@ def fingerprint(n: int, e: int) -> int:
 
 def make_key() -> ServerKey:
     return ServerKey(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+
+
+@functools.cache
+def process_key() -> ServerKey:
+    """Return the key of all data centres of this process, as Telegram's share theirs."""
+    return make_key()
 
 
 def load_key(path: Path) -> ServerKey:

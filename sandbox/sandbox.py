@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from sandbox import state
+from sandbox.authkeys import AuthKey
 from sandbox.calls import CallLog
 from sandbox.control import ControlServer
 from sandbox.faults import Faults
 from sandbox.files import write_private
-from sandbox.keys import load_key, make_key
+from sandbox.keys import load_key, process_key
 from sandbox.server import MAIN_DC, DataCentres
 from sandbox.world import World
 
@@ -38,7 +40,8 @@ class Sandbox:
     `calls` tells what was asked. It can be started again after `stop`, on the same ports
     and with the same keys, as a data centre that was away.
 
-    `key_file` keeps the RSA key, `state_file` the auth keys and logins across processes.
+    `key_file` keeps the RSA key (else it is the process's), `state_file` the auth keys and
+    logins across processes.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Sandbox:
         self.faults = Faults(seed)
         self.calls = CallLog()
         self.control_port = control_port
-        server_key = load_key(key_file) if key_file else make_key()
+        server_key = load_key(key_file) if key_file else process_key()
         self.public_key_pem = server_key.public_pem
         self.server = DataCentres(self.world, server_key, self.faults, self.calls)
         self._dcs = dcs
@@ -204,6 +207,17 @@ class Sandbox:
     def accept_login_token(self, url: str, user: User | int | str) -> None:
         """Scan a login QR code (`tg://login?token=…`) as `user`."""
         self.world.accept_login_token(url, user)
+
+    def auth_key_of(self, user: User | int | str, dc: int = MAIN_DC) -> bytes:
+        """Return a new auth key that acts for `user`, as a client has it from an earlier login."""
+        key = AuthKey(os.urandom(256), dc)
+
+        def add() -> None:
+            self.server.accept_key(key)
+            self.world.log_in(self.server.authorization(key), user)
+
+        self.server.run(add)
+        return key.data
 
     def connections(self) -> list[dict[str, Any]]:
         """Return the present connections, each with `dc`, `ip`, `transport`, `silent`,

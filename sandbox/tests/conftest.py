@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from telethon import TelegramClient
-from telethon.crypto import rsa
+from telethon.crypto import AuthKey, rsa
 from telethon.network import ConnectionTcpFull
 from telethon.sessions import MemorySession
 
@@ -63,14 +63,14 @@ async def telethon(sandbox):
             _, _, address = sandbox.dc_address(dc).partition("@")
             host, _, port = address.partition(":")
             session.set_dc(dc, host, int(port))
+            if user is not None:
+                session.auth_key = AuthKey(sandbox.auth_key_of(user, dc))
         client = TelegramClient(session, 1, f"hash-{next(names)}", connection=connection, **options)
         client.flood_sleep_threshold = 0
         clients.append(client)
         if prepare is not None:
             prepare(client)  # handlers that must be there before the first update
         await client.connect()
-        if user is not None:
-            log_in(sandbox, client, user)
         return client
 
     yield make

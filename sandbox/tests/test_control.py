@@ -15,7 +15,7 @@ from telethon.tl import functions
 
 from sandbox.client import Control, ControlError
 from sandbox.process import ROOT, SandboxProcess
-from sandbox.tests.conftest import key_id
+from sandbox.tests.conftest import key_id, log_in
 
 
 @pytest.fixture
@@ -62,7 +62,8 @@ async def test_scanning_a_login_token(sandbox, control, telethon, alice):
 
 
 async def test_calls(sandbox, control, telethon, alice):
-    client = await telethon(alice)
+    client = await telethon()
+    log_in(sandbox, client, alice)
     await client(functions.updates.GetStateRequest())
     assert control.count("updates.getState") == 1
     assert control.counts()["updates.getState"] == 1

@@ -8,7 +8,7 @@ from telethon.tl import functions, types
 
 from sandbox.faults import Faults
 from sandbox.rpc import METHODS, RpcError
-from sandbox.tests.conftest import key_id
+from sandbox.tests.conftest import key_id, log_in
 from sandbox.tests.rawclient import Closed, RawClient
 
 GET_CONFIG = functions.help.GetConfigRequest()
@@ -55,7 +55,9 @@ async def test_a_flood_wait_counts_down_and_ends(monkeypatch):
 
 async def test_a_flood_wait_reaches_one_user_only(sandbox, telethon, alice, bob):
     sandbox.faults.flood("updates.getState", 30, user_id=alice.id)
-    first, second = await telethon(alice), await telethon(bob)
+    first, second = await telethon(), await telethon()
+    log_in(sandbox, first, alice)
+    log_in(sandbox, second, bob)
     with pytest.raises(errors.FloodWaitError) as raised:
         await first(GET_STATE)
     assert 29 <= raised.value.seconds <= 30

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from telethon import TelegramClient
+from telethon.crypto import AuthKey
 from telethon.sessions import MemorySession
 
 from engine.sessions import trust_key
@@ -30,19 +31,13 @@ class Telegram:
         return self.sandbox.calls
 
 
-@pytest.fixture(scope="session")
-def key_file(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One RSA key for all sandboxes of this run."""
-    return tmp_path_factory.mktemp("keys") / "server.pem"
-
-
 @pytest.fixture
-def telegram(key_file: Any) -> Iterator[Telegram]:
+def telegram() -> Iterator[Telegram]:
     world = World()
     alice = world.add_user("Alice", "Liddell", phone=ALICE, username="alice")
     bob = world.add_user("Bob", phone=BOB, username="bob_the_builder")
     carol = world.add_user("Carol", phone=CAROL)
-    with Sandbox(world=world, key_file=key_file) as sandbox:
+    with Sandbox(world=world) as sandbox:
         trust_key(sandbox.public_key_file)
         yield Telegram(sandbox, world, alice, bob, carol)
         assert sandbox.server.crashes == []
@@ -57,6 +52,8 @@ async def connect(telegram: Telegram) -> AsyncIterator[Callable[..., Awaitable[T
         session = MemorySession()
         host, _, port = telegram.sandbox.dc_address(dc).partition("@")[2].partition(":")
         session.set_dc(dc, host, int(port))
+        if user is not None:
+            session.auth_key = AuthKey(telegram.sandbox.auth_key_of(user, dc))
         client = TelegramClient(
             session,
             1,
@@ -71,9 +68,6 @@ async def connect(telegram: Telegram) -> AsyncIterator[Callable[..., Awaitable[T
         clients.append(client)
         await client.connect()
         if user is not None:
-            key = client.session.auth_key.key_id
-            record = telegram.world.authorizations[key - (1 << 64) if key >> 63 else key]
-            telegram.sandbox.server.run(lambda: telegram.world.log_in(record, user))
             await client.get_me()
         return client
 
