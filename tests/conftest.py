@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from sandbox import Sandbox
+from sandbox.world import World
 from tests.hub import ROOT, Hub
 from tests.services import postgresql, redis
 
@@ -36,8 +37,8 @@ def count() -> Callable[[int, int], int]:
 
 @pytest.fixture
 def telegram() -> Iterator[Sandbox]:
-    """A Telegram of this test's own, in this process: it outlives any hub that is killed."""
-    with Sandbox(seed=1) as sandbox:
+    """An empty Telegram of this test's own, in this process: it outlives hubs that are killed."""
+    with Sandbox(world=World()) as sandbox:
         yield sandbox
 
 
@@ -114,8 +115,8 @@ def hub(make_hub: Callable[..., Hub]) -> Hub:
 
 @pytest.fixture(scope="module")
 def module_telegram() -> Iterator[Sandbox]:
-    """A Telegram that the tests of one module share; each brings users of its own."""
-    with Sandbox(seed=1) as sandbox:
+    """An empty Telegram that the tests of one module share; each brings users of its own."""
+    with Sandbox(world=World()) as sandbox:
         yield sandbox
 
 

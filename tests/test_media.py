@@ -33,8 +33,8 @@ def test_kill_in_the_middle_of_a_download(
     telegram: Sandbox, make_hub: Callable[..., Hub], count: Callable[[int, int], int]
 ) -> None:
     world = telegram.world
-    demo = world.by_phone(PHONE)
-    channel = world.add_channel("Films", demo, username="films_here")
+    ann = world.add_user("Ann", phone=PHONE)
+    channel = world.add_channel("Films", ann, username="films_here")
     hub = make_hub().start()
     hub.log_in("ann", PHONE, telegram.login_code)
     blob = Blob(count(30, 200) * MB, seed=77)
