@@ -35,7 +35,7 @@ from scraper.file_headers import (
     parse_range,
     safe_name,
 )
-from scraper.models import Media
+from scraper.models import FileState, Media
 from scraper.storage import Stored
 from sessions_app.models import TelegramSession
 
@@ -112,22 +112,29 @@ async def _left(receive: Receive) -> None:
 
 
 async def _serve(scope: AsgiScope, send: Send) -> None:
-    order = await _orders.run(_order, scope)
-    media = await media_rows.find(order.session, order.name)
+    order, media = await _orders.run(_look_up, scope)
+    if media is None:
+        media = await media_rows.find(order.session, order.name)
     if order.thumb:
         await _send_thumb(order, media, send)
         return
     assert media.file is not None
-    stored: Stored | None = await asyncio.to_thread(shelf.open_file, media.file)
+    stored: Stored | None = None
+    if media.file.state == FileState.PRESENT:
+        stored = await asyncio.to_thread(shelf.open_file, media.file)
     try:
         if stored is not None:
             _note_use(media)
-            await _send_file(order, media, stored, send)
-        else:
-            await _send_file(order, media, None, send)
+        await _send_file(order, media, stored, send)
     finally:
         if stored is not None:
             stored.close()
+
+
+def _look_up(scope: AsgiScope) -> tuple[Order, Media | None]:
+    """Return the order and, where no grant is to be confirmed first, what it is for."""
+    order = _order(scope)
+    return order, media_rows.readable(order.session, order.name)
 
 
 def _order(scope: AsgiScope) -> Order:
@@ -359,7 +366,7 @@ def _may_still(order: Order, media: Media) -> bool:
         recheck(order.caller).require(Scope.READ.value)
     except ApiError:
         return False
-    return media_rows.readable(order.session, media.pk) is not None
+    return media_rows.still_readable(order.session, media.pk)
 
 
 async def _send_thumb(order: Order, media: Media, send: Send) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import Q
 
 from core import json
@@ -18,6 +19,16 @@ from engine.methods.shapes import FileDict
 from scraper import access, grants, loop
 from scraper.models import ChatAccess, File, FileRef, Media
 from sessions_app.models import TelegramSession
+
+_STILL = """
+SELECT 1 FROM scraper_media media
+JOIN scraper_message message ON message.id = media.message_id
+JOIN sessions_app_telegramsession session ON session.id = %s AND session.state = 'ready'
+JOIN scraper_chataccess access ON access.account_id = session.account_id
+    AND access.chat_id = message.chat_id AND access.min_id <= message.message_id
+WHERE media.uuid = %s AND session.account_id = %s AND media.file_id IS NOT NULL
+    AND (media.account_id IS NULL OR media.account_id = session.account_id)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,17 @@ def readable(session: TelegramSession, name: uuid.UUID) -> Media | None:
         .filter(pk=name, file__isnull=False)
         .first()
     )
+
+
+def still_readable(session: TelegramSession, name: uuid.UUID) -> bool:
+    """Tell whether the session may see what `readable` returned for it.
+
+    Asked again and again while a file is sent: in SQL, which costs a tenth of a queryset.
+    """
+    key = Media._meta.pk.get_db_prep_value(name, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(_STILL, [session.pk, key, session.account_id])
+        return cursor.fetchone() is not None
 
 
 def _unconfirmed_peer(session: TelegramSession, name: uuid.UUID) -> int | None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -298,3 +299,36 @@ def test_a_kick_ends_a_download_within_seconds(scene: Any, rig: Any) -> None:
     answer = scene.get(uuid, member, Web("bob"), on_chunk=kick)
     assert answer.aborted
     assert len(answer.body) < blob.size
+
+
+@pytest.mark.database
+def test_what_may_still_be_seen(scene: Any, rig: Any) -> None:
+    """The short question that is asked while a file is sent agrees with the long one."""
+    from scraper import media
+    from scraper.models import ChatAccess
+    from sessions_app.models import SessionState, TelegramSession
+
+    name = UUID(scene.post(Blob(MB, seed=20)))
+    stranger = rig.log_in(rig.person("Eve"), owner="eve")
+    own = TelegramSession.objects.filter(pk=scene.session.pk)
+    account_id = scene.session.account_id
+
+    def seen(session: TelegramSession) -> bool:
+        told = media.still_readable(session, name)
+        assert told == (media.readable(session, name) is not None)
+        return told
+
+    assert seen(scene.session)
+    assert not seen(stranger)
+    granted = ChatAccess.objects.filter(account_id=account_id)
+    granted.update(min_id=1000)
+    assert not seen(scene.session)
+    granted.update(min_id=0)
+    assert seen(scene.session)
+    own.update(account_id=stranger.account_id)
+    assert not media.still_readable(scene.session, name)
+    own.update(account_id=account_id, state=SessionState.EXPIRED)
+    assert not media.still_readable(scene.session, name)
+    own.update(state=SessionState.READY)
+    granted.delete()
+    assert not seen(scene.session)
