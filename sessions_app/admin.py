@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import formats, timezone
 
 from accounts.callers import client_ip
 from accounts.models import User, record
@@ -106,7 +107,7 @@ class LiveFilter(admin.SimpleListFilter):
 class TelegramSessionAdmin(SessionModelAdmin):
     form = SessionForm
     change_list_template = "admin/sessions_app/telegramsession/change_list.html"
-    list_display = ("name", "owner", "account", "phone", "state", "live", "last_error", "retry_at")
+    list_display = ("name", "owner", "account", "phone", "state", "live", "trouble")
     list_filter = ("state", LiveFilter, "owner")
     list_select_related = ("owner", "account")
     search_fields = (
@@ -176,6 +177,13 @@ class TelegramSessionAdmin(SessionModelAdmin):
             if session.live_state == LiveState.CONNECTED:
                 return LiveState.DISCONNECTED.label
         return str(LiveState(session.live_state).label)
+
+    @admin.display(description="trouble", ordering="last_error")
+    def trouble(self, session: TelegramSession) -> str:
+        if session.retry_at is None:
+            return session.last_error
+        again = formats.localize(timezone.localtime(session.retry_at))
+        return f"{session.last_error or 'waiting'}, again at {again}"
 
     @admin.display(description="server")
     def server(self, session: TelegramSession) -> str:

@@ -1,5 +1,7 @@
 """The fleet in the admin: what is shown, what is never shown, what its actions do."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -31,9 +33,11 @@ def act(admin: Client, action: str, *found: TelegramSession, **extra: str):
 def test_the_list(admin: Client, fake: FakeTransport) -> None:
     make_session("a", last_error="flood_wait")
     make_session("b", ready=False)
+    make_session("c", last_error="network", retry_at=datetime(2026, 11, 28, 18, 30, tzinfo=UTC))
     page = admin.get(LIST).content.decode()
     for text in ("John", "alice", "flood_wait", "logged in", "Restore all", "+15550000001"):
         assert text in page
+    assert "network, again at Nov. 28, 2026, 6:30 p.m." in page
     for query in ("?q=john", "?live=yes", "?live=no", "?state=ready", "?owner__id__exact=1"):
         assert admin.get(LIST + query).status_code == 200
 
