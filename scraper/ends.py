@@ -11,7 +11,7 @@ from django.utils import timezone
 from core.writer import writer
 from engine import methods, telegram
 from engine.errors import EngineError
-from engine.methods.shapes import PageDict
+from engine.methods.answers import PageDict
 from scraper import coverage, fill, grants, intervals, loop, store
 from scraper.coverage import Opening
 from scraper.models import Chat, ChatAccess, DatePoint, Message

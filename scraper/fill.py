@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from core.errors import ApiError
 from engine import methods, telegram
 from engine.errors import EngineError, FloodWait, TooManyCalls
-from engine.methods.shapes import MessageDict, PageDict
+from engine.methods.answers import PageDict
+from engine.methods.shapes import MessageDict
 from scraper import coverage, grants, intervals, loop, runtime_settings, store
 from scraper.intervals import Interval
 from scraper.models import Chat

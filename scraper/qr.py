@@ -26,7 +26,8 @@ from engine import telegram
 from engine.errors import EngineError
 from engine.methods import auth
 from engine.methods import sessions as session_methods
-from engine.methods.shapes import QrDict, UserDict
+from engine.methods.answers import QrDict
+from engine.methods.shapes import UserDict
 from engine.store import Device
 from scraper.qr_models import QrLogin, QrStatus
 from sessions_app.authorization import finish_login

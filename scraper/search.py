@@ -12,14 +12,8 @@ from engine import telegram
 from engine.errors import EngineError
 from engine.methods import dialogs as dialog_methods
 from engine.methods import search as methods
-from engine.methods.shapes import (
-    DialogDict,
-    FileDict,
-    SearchHitDict,
-    SearchOffsetDict,
-    SearchPageDict,
-    with_private,
-)
+from engine.methods.answers import SearchHitDict, SearchOffsetDict, SearchPageDict
+from engine.methods.shapes import DialogDict, FileDict, with_private
 from scraper import grants, store
 from scraper.models import Chat
 from scraper.rows import media_uuid

@@ -14,7 +14,7 @@ from core.fields import field_of
 from engine import telegram
 from engine.errors import EngineError, FloodWait
 from engine.methods import auth
-from engine.methods.shapes import LoginDict, SentCodeDict
+from engine.methods.answers import LoginDict, SentCodeDict
 from sessions_app.authorization import finish_login, forget_key
 from sessions_app.login_row import (
     LIFETIME,

@@ -5,7 +5,8 @@ from typing import Any, TypedDict
 
 from engine import telegram
 from engine.methods import messages
-from engine.methods.shapes import ChatRef, SentDict
+from engine.methods.answers import SentDict
+from engine.methods.shapes import ChatRef
 from sessions_app.idempotency import RandomIds, send_once
 from sessions_app.messages.pacing import reserve
 from sessions_app.models import TelegramSession

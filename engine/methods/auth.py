@@ -3,8 +3,8 @@
 Needing a password is a state in the answer (`wait_password`), never an error.
 """
 
+from engine.methods.answers import LoginDict, PasswordDict, QrDict, SentCodeDict
 from engine.methods.registry import method
-from engine.methods.shapes import LoginDict, PasswordDict, QrDict, SentCodeDict
 
 
 @method

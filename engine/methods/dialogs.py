@@ -1,14 +1,8 @@
 """The chats of one session, their folders, and what a chat reference means."""
 
+from engine.methods.answers import DialogOffsetDict, DialogPageDict
 from engine.methods.registry import method
-from engine.methods.shapes import (
-    ChatRef,
-    DialogDict,
-    DialogOffsetDict,
-    DialogPageDict,
-    FolderDict,
-    FullChatDict,
-)
+from engine.methods.shapes import ChatRef, DialogDict, FolderDict, FullChatDict
 
 
 @method

@@ -1,7 +1,8 @@
 """Joining and leaving chats, and their invite links."""
 
+from engine.methods.answers import InviteDict, InviteLinkDict, JoinedDict
 from engine.methods.registry import method
-from engine.methods.shapes import ChatRef, InviteDict, InviteLinkDict, JoinedDict
+from engine.methods.shapes import ChatRef
 
 
 @method

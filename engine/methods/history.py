@@ -1,7 +1,8 @@
 """Reading what was said in a chat, a page at a time."""
 
+from engine.methods.answers import DatePointDict, PageDict
 from engine.methods.registry import method
-from engine.methods.shapes import ChatRef, DatePointDict, MessageDict, PageDict
+from engine.methods.shapes import ChatRef, MessageDict
 
 
 @method(copied=False)

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 
+from engine.methods.answers import UploadedFileDict
 from engine.methods.registry import method
-from engine.methods.shapes import ChatRef, FileDict, MediaDict, UploadedFileDict
+from engine.methods.shapes import ChatRef, FileDict, MediaDict
 from engine.wire import Upload
 
 

@@ -7,14 +7,9 @@ and a forward's further messages derive theirs from it by index (`derive_random_
 
 from typing import Literal
 
+from engine.methods.answers import DeletedDict, SentDict, UploadedFileDict
 from engine.methods.registry import method
-from engine.methods.shapes import (
-    ChatRef,
-    DeletedDict,
-    ParseMode,
-    SentDict,
-    UploadedFileDict,
-)
+from engine.methods.shapes import ChatRef, ParseMode
 from engine.wire import Upload
 
 TypingAction = Literal[

@@ -1,7 +1,8 @@
 """Telegram's own search."""
 
+from engine.methods.answers import SearchOffsetDict, SearchPageDict
 from engine.methods.registry import method
-from engine.methods.shapes import ChatRef, SearchOffsetDict, SearchPageDict
+from engine.methods.shapes import ChatRef
 
 
 @method

@@ -1,7 +1,8 @@
 """The connection of one session, and whose it is."""
 
+from engine.methods.answers import ConnectionDict, ReconnectedDict
 from engine.methods.registry import method
-from engine.methods.shapes import ConnectionDict, ReconnectedDict, UserDict
+from engine.methods.shapes import UserDict
 
 
 @method(connect=False)

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
+from engine.methods.answers import ParticipantPageDict
 from engine.methods.registry import method
-from engine.methods.shapes import ChatRef, ParticipantPageDict, UserDict
+from engine.methods.shapes import ChatRef, UserDict
 
 ParticipantFilter = Literal["recent", "search", "admins", "bots", "contacts", "kicked", "banned"]
 

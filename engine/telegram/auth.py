@@ -9,7 +9,7 @@ from telethon import password as srp
 from telethon.tl.functions import account, auth
 
 from engine.errors import BadRequest, Conflict, from_rpc
-from engine.methods.shapes import LoginDict, PasswordDict, QrDict, SentCodeDict
+from engine.methods.answers import LoginDict, PasswordDict, QrDict, SentCodeDict
 from engine.telegram import convert, qr
 from engine.telegram.rpc import Refusal, number_in, refused_with
 

@@ -7,14 +7,8 @@ from telethon import TelegramClient, types, utils
 from telethon.tl.functions import channels, messages, users
 
 from engine.errors import BadRequest
-from engine.methods.shapes import (
-    ChatRef,
-    DialogDict,
-    DialogOffsetDict,
-    DialogPageDict,
-    FolderDict,
-    FullChatDict,
-)
+from engine.methods.answers import DialogOffsetDict, DialogPageDict
+from engine.methods.shapes import ChatRef, DialogDict, FolderDict, FullChatDict
 from engine.telegram import convert, peers
 from engine.telegram.history import check_limit, fetch
 from engine.telegram.rpc import Refusal

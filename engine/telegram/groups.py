@@ -6,7 +6,8 @@ from telethon import TelegramClient, types, utils
 from telethon.tl.functions import channels, messages
 
 from engine.errors import BadRequest, NotFound
-from engine.methods.shapes import ChatRef, ChatType, InviteDict, InviteLinkDict, JoinedDict
+from engine.methods.answers import InviteDict, InviteLinkDict, JoinedDict
+from engine.methods.shapes import ChatRef, ChatType
 from engine.telegram import convert, peers
 from engine.telegram.dialogs import get_full
 from engine.telegram.references import Reference, parse

@@ -7,7 +7,8 @@ from telethon.errors import TypeNotFoundError
 from telethon.tl.functions import channels, messages
 
 from engine.errors import BadRequest
-from engine.methods.shapes import ChatRef, DatePointDict, MessageDict, PageDict
+from engine.methods.answers import DatePointDict, PageDict
+from engine.methods.shapes import ChatRef, MessageDict
 from engine.telegram import convert, peers, salvage
 from engine.telegram.pages import message_dicts, total_of
 from engine.telegram.reading import GetHistoryRequest, ask

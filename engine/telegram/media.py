@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from telethon import TelegramClient
 
 from engine.errors import NotFound
-from engine.methods.shapes import ChatRef, FileDict, MediaDict, UploadedFileDict
+from engine.methods.answers import UploadedFileDict
+from engine.methods.shapes import ChatRef, FileDict, MediaDict
 from engine.telegram import downloads, uploads
 from engine.telegram.history import get_messages
 

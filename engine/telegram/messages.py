@@ -7,14 +7,9 @@ from telethon import TelegramClient, types
 from telethon.tl.functions import channels, messages
 
 from engine.errors import BadRequest
+from engine.methods.answers import DeletedDict, SentDict, UploadedFileDict
 from engine.methods.messages import TypingAction
-from engine.methods.shapes import (
-    ChatRef,
-    DeletedDict,
-    ParseMode,
-    SentDict,
-    UploadedFileDict,
-)
+from engine.methods.shapes import ChatRef, ParseMode
 from engine.telegram import convert, peers, sending, uploads
 from engine.telegram.history import check_limit
 

@@ -21,7 +21,8 @@ from telethon import TelegramClient, events, types
 from telethon.tl.functions import account, auth
 
 from engine.errors import NotFound, from_rpc
-from engine.methods.shapes import QrDict, UserDict
+from engine.methods.answers import QrDict
+from engine.methods.shapes import UserDict
 from engine.telegram import convert
 from engine.telegram.rpc import Refusal, refusal_name, refused_with
 

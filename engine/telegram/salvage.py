@@ -12,7 +12,8 @@ from typing import Any
 from telethon import TelegramClient
 from telethon.errors import TypeNotFoundError
 
-from engine.methods.shapes import MessageDict, PageDict
+from engine.methods.answers import PageDict
+from engine.methods.shapes import MessageDict
 from engine.telegram import convert
 from engine.telegram.pages import message_dicts, total_of
 from engine.telegram.reading import ask

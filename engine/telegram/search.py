@@ -5,12 +5,8 @@ from typing import Any
 from telethon import TelegramClient, types, utils
 from telethon.tl.functions import messages
 
-from engine.methods.shapes import (
-    ChatRef,
-    SearchHitDict,
-    SearchOffsetDict,
-    SearchPageDict,
-)
+from engine.methods.answers import SearchHitDict, SearchOffsetDict, SearchPageDict
+from engine.methods.shapes import ChatRef
 from engine.telegram import convert, peers
 from engine.telegram.history import check_limit
 from engine.telegram.pages import message_dicts, total_of

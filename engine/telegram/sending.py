@@ -10,8 +10,9 @@ from telethon import TelegramClient, types
 from telethon.tl.functions import messages
 
 from engine.errors import BadRequest
+from engine.methods.answers import SentDict
 from engine.methods.messages import derive_random_id
-from engine.methods.shapes import MessageDict, ParseMode, SentDict
+from engine.methods.shapes import MessageDict, ParseMode
 from engine.telegram import convert, duplicates, peers
 from engine.telegram.once import call_once
 from engine.telegram.rpc import Refusal, refused_with

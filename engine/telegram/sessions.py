@@ -6,7 +6,8 @@ from telethon import TelegramClient, types
 from telethon.tl.functions import users
 
 from engine.errors import NotAuthorized
-from engine.methods.shapes import ConnectionDict, ReconnectedDict, UserDict
+from engine.methods.answers import ConnectionDict, ReconnectedDict
+from engine.methods.shapes import UserDict
 from engine.seam import Home
 from engine.telegram import convert
 from engine.telegram.rpc import Refusal, refused_with

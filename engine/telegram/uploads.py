@@ -14,7 +14,7 @@ from telethon import TelegramClient, types
 from telethon.tl.functions import upload as requests
 
 from engine.errors import BadRequest, TooLarge
-from engine.methods.shapes import UploadedFileDict
+from engine.methods.answers import UploadedFileDict
 
 PART_BYTES = 512 * 1024
 BIG_BYTES = 10 * 1024 * 1024

@@ -6,7 +6,8 @@ from telethon import TelegramClient, types
 from telethon.tl.functions import channels, messages, users
 
 from engine.errors import BadRequest, NotFound
-from engine.methods.shapes import ChatRef, ParticipantPageDict, UserDict
+from engine.methods.answers import ParticipantPageDict
+from engine.methods.shapes import ChatRef, UserDict
 from engine.methods.users import ParticipantFilter
 from engine.telegram import convert, peers
 from engine.telegram.rpc import Refusal, refused_with

@@ -15,7 +15,7 @@ from engine.methods import describe, lookup, method, registered
 TOPICS = sorted(
     module.name
     for module in pkgutil.iter_modules(engine.methods.__path__)
-    if module.name not in ("registry", "shapes")
+    if module.name not in ("registry", "shapes", "answers")
 )
 
 

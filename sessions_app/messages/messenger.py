@@ -9,7 +9,8 @@ from django.core.files.uploadedfile import UploadedFile
 
 from core.errors import BadRequest
 from engine.methods import groups, media, messages, users
-from engine.methods.shapes import ChatRef, InviteLinkDict, SentDict
+from engine.methods.answers import InviteLinkDict, SentDict
+from engine.methods.shapes import ChatRef
 from sessions_app.idempotency import Answer, RandomIds
 from sessions_app.messages.multipart import chunks
 

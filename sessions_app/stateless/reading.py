@@ -5,14 +5,8 @@ from typing import Any
 
 from engine.methods import dialogs, history
 from engine.methods import search as searching
-from engine.methods.shapes import (
-    ChatRef,
-    DialogDict,
-    DialogOffsetDict,
-    MessageDict,
-    SearchOffsetDict,
-    with_private,
-)
+from engine.methods.answers import DialogOffsetDict, SearchOffsetDict
+from engine.methods.shapes import ChatRef, DialogDict, MessageDict, with_private
 from sessions_app.messages.messenger import Messenger
 
 PAGE = 100

@@ -4,13 +4,13 @@ from typing import Any
 
 from telethon import types, utils
 
+from engine.methods.answers import InviteLinkDict
 from engine.methods.shapes import (
     ChatType,
     DialogDict,
     DialogExtraDict,
     FolderDict,
     FullChatDict,
-    InviteLinkDict,
     StatusDict,
     UserDict,
 )
