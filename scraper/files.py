@@ -366,7 +366,7 @@ def _may_still(order: Order, media: Media) -> bool:
         recheck(order.caller).require(Scope.READ.value)
     except ApiError:
         return False
-    return media_rows.still_readable(order.session, media.pk)
+    return media_rows.still_readable(order.session, media)
 
 
 async def _send_thumb(order: Order, media: Media, send: Send) -> None:

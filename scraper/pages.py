@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from core import json
-from scraper import intervals
+from scraper import access, intervals
 from scraper.intervals import Interval
 from scraper.rows import ChatScope
 
@@ -40,11 +40,7 @@ _PRIVATE = """
 SELECT message_id, document FROM scraper_messageprivate
 WHERE account_id = %s AND message_id >= %s AND message_id <= %s
 """
-_ACCESS = """
-SELECT access.min_id FROM scraper_chataccess access
-JOIN sessions_app_telegramsession session ON session.account_id = access.account_id
-WHERE session.id = %s AND session.state = 'ready' AND access.account_id = %s AND access.chat_id = %s
-"""
+_ACCESS = f"SELECT access.min_id FROM {access.STANDS} AND access.chat_id = %s"
 
 
 @dataclass(frozen=True, slots=True)

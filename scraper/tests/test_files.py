@@ -313,8 +313,11 @@ def test_what_may_still_be_seen(scene: Any, rig: Any) -> None:
     own = TelegramSession.objects.filter(pk=scene.session.pk)
     account_id = scene.session.account_id
 
+    row = media.readable(scene.session, name)
+    assert row is not None
+
     def seen(session: TelegramSession) -> bool:
-        told = media.still_readable(session, name)
+        told = media.still_readable(session, row)
         assert told == (media.readable(session, name) is not None)
         return told
 
@@ -326,9 +329,9 @@ def test_what_may_still_be_seen(scene: Any, rig: Any) -> None:
     granted.update(min_id=0)
     assert seen(scene.session)
     own.update(account_id=stranger.account_id)
-    assert not media.still_readable(scene.session, name)
+    assert not media.still_readable(scene.session, row)
     own.update(account_id=account_id, state=SessionState.EXPIRED)
-    assert not media.still_readable(scene.session, name)
+    assert not media.still_readable(scene.session, row)
     own.update(state=SessionState.READY)
     granted.delete()
     assert not seen(scene.session)
