@@ -1,5 +1,6 @@
 """Input that a client sent: shapes, names, phone numbers and dates of the contract."""
 
+import calendar
 import contextlib
 import re
 import unicodedata
@@ -114,6 +115,14 @@ def parse_moment(text: str, *, end: bool = False) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def unix_seconds(moment: datetime | None) -> int | None:
+    """Return the whole second that an aware time lies in; None for none.
+
+    `timestamp()` is a float, in which the last microsecond of a far year is the next second.
+    """
+    return None if moment is None else calendar.timegm(moment.utctimetuple())
 
 
 class MomentField(serializers.CharField):

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from accounts.models import Scope
 from core.errors import BadRequest
-from core.validation import PeriodSerializer, validated
+from core.validation import PeriodSerializer, unix_seconds, validated
 from realtime.eventlog import Access, access_of
 from realtime.streams import StreamConsumer
 from realtime.threads import look_up
@@ -71,8 +71,8 @@ class HistoryConsumer(StreamConsumer):
             HistoryInput, {name: self.query[name] for name in _NAMES if name in self.query}
         )
         query = HistoryQuery(
-            start=_seconds(order["start_date"]),
-            end=_seconds(order["end_date"]),
+            start=unix_seconds(order["start_date"]),
+            end=unix_seconds(order["end_date"]),
             chunk_size=order["chunk_size"],
             reverse=order["reverse"],
             force_refresh=order["force_refresh"],
@@ -82,10 +82,6 @@ class HistoryConsumer(StreamConsumer):
         )
         access = access_of(caller, username, Scope.READ)
         return access, session, query, history.known_range(session, self._dialog, query)
-
-
-def _seconds(moment: Any) -> int | None:
-    return None if moment is None else int(moment.timestamp())
 
 
 def _message_id(text: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils import timezone
 
 from core import json
-from core.validation import parse_moment
+from core.validation import parse_moment, unix_seconds
 from core.writer import writer
 from engine import telegram
 from engine.errors import EngineError
@@ -142,8 +142,8 @@ def to_row(account_id: int, dialog: DialogDict) -> Dialog:
         message_count=dialog["message_count"],
         participants_count=dialog["participants_count"],
         unread_count=dialog["unread_count"],
-        last_message_date=unix_seconds(dialog["last_message_date"]),
-        created_date=unix_seconds(dialog["created_date"]),
+        last_message_date=_seconds(dialog["last_message_date"]),
+        created_date=_seconds(dialog["created_date"]),
         is_archived=dialog["is_archived"],
         document=json.dumps(shown).decode(),
         extra=json.dumps(extra).decode(),
@@ -162,9 +162,8 @@ def top_message_id(row: Dialog) -> int:
     return int(json.loads(row.extra).get("top_message_id") or 0) if row.extra else 0
 
 
-def unix_seconds(date: str | None) -> int | None:
-    moment = parse_moment(date) if date else None
-    return None if moment is None else int(moment.timestamp())
+def _seconds(date: str | None) -> int | None:
+    return unix_seconds(parse_moment(date)) if date else None
 
 
 def _lock_of(account_id: int) -> threading.Lock:

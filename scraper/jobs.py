@@ -17,6 +17,8 @@ from sessions_app.models import TelegramSession
 OPEN = (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)
 OVER = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 WRITE_SECONDS = 60.0
+LAST_SECOND = 253_402_300_799
+"""31 December 9999, the last day of Python's calendar."""
 
 
 class SkippedDict(TypedDict):
@@ -178,7 +180,10 @@ def describe(job: Job) -> JobDict:
 
 
 def iso(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).isoformat()
+    """Return Unix seconds as ISO 8601, times beyond the year 9999 as its last second."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(min(int(seconds), LAST_SECOND), UTC).isoformat()
 
 
 def jobs_of(session: TelegramSession) -> Any:

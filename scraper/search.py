@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from django.db.models import Q
 
+from core.validation import unix_seconds
 from core.writer import writer
 from engine import telegram
 from engine.errors import EngineError
@@ -54,8 +55,8 @@ def search_messages(
     Raises NotFound for a dialog that the session may not read, EngineError.
     """
     found = FoundMessages(query=query.query, total=0, limit=query.limit, results=[])
-    low = 0 if query.start is None else int(query.start.timestamp())
-    high = 0 if query.end is None else int(query.end.timestamp())
+    low = unix_seconds(query.start) or 0
+    high = unix_seconds(query.end) or 0
     if low > LAST_DATE or (query.end is not None and high <= 0):
         return found
     low, high = max(0, low), min(high, LAST_DATE)

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Scope
-from core.validation import Int64Field, PeriodSerializer, validated
+from core.validation import Int64Field, PeriodSerializer, unix_seconds, validated
 from scraper import cache_search, export, forgetting, grants, loop
 from scraper.base import SESSION, SessionView, query_of, responses
 from scraper.cache_search import CacheQuery
@@ -85,8 +85,8 @@ class CacheSearchView(SessionView):
                     q=given["q"],
                     chats=given["dialog"],
                     senders=given["sender"],
-                    start=_seconds(given["start_date"]),
-                    end=_seconds(given["end_date"]),
+                    start=unix_seconds(given["start_date"]),
+                    end=unix_seconds(given["end_date"]),
                     media_types=given["media_type"],
                     sort=given["sort"],
                     include_deleted=given["include_deleted"],
@@ -131,8 +131,8 @@ class ExportView(SessionView):
         query = export.ExportQuery(
             format=given["format"],
             media=given["media"],
-            start=_seconds(given["start_date"]),
-            end=_seconds(given["end_date"]),
+            start=unix_seconds(given["start_date"]),
+            end=unix_seconds(given["end_date"]),
             include_deleted=given["include_deleted"],
         )
         chat, _ = loop.submit(grants.open_chat(self.session, dialog_id)).result(90)
@@ -171,7 +171,3 @@ class CacheView(SessionView):
         gone = forgetting.forget_chat(chat)
         self.audit("cache.deleted", str(chat.peer_id), messages=gone["messages_deleted"])
         return Response(gone)
-
-
-def _seconds(moment: Any) -> int | None:
-    return None if moment is None else int(moment.timestamp())

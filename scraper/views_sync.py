@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from core.errors import ApiError, NotFound
 from core.pagination import PageQuery
-from core.validation import PeriodSerializer, validated
+from core.validation import PeriodSerializer, unix_seconds, validated
 from scraper import grants, job_runner, jobs, loop, reports
 from scraper.base import SESSION, SessionView, responses
 from scraper.models import Job, JobState
@@ -125,10 +125,6 @@ PERIOD = [
 ]
 
 
-def seconds(moment: Any) -> int | None:
-    return None if moment is None else int(moment.timestamp())
-
-
 class SyncView(SessionView):
     @extend_schema(
         tags=["scraper"],
@@ -152,8 +148,8 @@ class SyncView(SessionView):
             self.caller.user.pk,
             dialog=dialog_id,
             kind="sync",
-            start=seconds(query["start_date"]),
-            end=seconds(query["end_date"]),
+            start=unix_seconds(query["start_date"]),
+            end=unix_seconds(query["end_date"]),
             force_refresh=query["force_refresh"],
         )
         job = wait_for(job, query["max_wait"])
@@ -229,8 +225,8 @@ class JobListView(SessionView):
             self.session,
             self.caller.user.pk,
             dialog=body["dialog_id"],
-            start=seconds(body["start_date"]),
-            end=seconds(body["end_date"]),
+            start=unix_seconds(body["start_date"]),
+            end=unix_seconds(body["end_date"]),
             force_refresh=body["force_refresh"],
             media=body["media"],
         )

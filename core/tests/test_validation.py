@@ -16,6 +16,7 @@ from core.validation import (
     normalize_phone,
     parse_moment,
     refuse_reversed,
+    unix_seconds,
     validated,
 )
 
@@ -178,3 +179,11 @@ def test_what_was_valid_before_leaves_nothing_behind():
 def test_fail_names_the_field():
     assert fail("Wrong.", "code").errors == {"code": ["Wrong."]}
     assert fail("Wrong.").detail == "Wrong."
+
+
+def test_whole_seconds():
+    assert unix_seconds(None) is None
+    assert unix_seconds(parse_moment("2024-06-15 12:00:00.999999")) == 1718452800
+    assert unix_seconds(parse_moment("1969-12-31 23:59:59.5")) == -1
+    assert unix_seconds(parse_moment("9999-12-31", end=True)) == 253_402_300_799
+    assert unix_seconds(parse_moment("2024-06-15T12:00:00+02:00")) == 1718445600

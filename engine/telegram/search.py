@@ -11,6 +11,8 @@ from engine.telegram import convert, peers
 from engine.telegram.history import check_limit
 from engine.telegram.pages import message_dicts, total_of
 
+LAST_DATE = 2**31 - 1
+
 
 async def search_global(
     client: TelegramClient,
@@ -82,7 +84,8 @@ def _after(date: int) -> Any:
 
 
 def _before(date: int) -> Any:
-    return convert.to_datetime(date + 1) if date else None
+    # Telegram's dates have 32 bits: what ends behind them has no end.
+    return convert.to_datetime(date + 1) if 0 < date < LAST_DATE else None
 
 
 def _page(

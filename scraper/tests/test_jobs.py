@@ -48,6 +48,21 @@ def test_sync_works(rig: Any, ann: Any, client: APIClient) -> None:
     assert report["holes"] == [] and len(report["intervals"]) == 1
 
 
+def test_dates_at_the_ends_of_the_calendar(rig: Any, ann: Any, client: APIClient) -> None:
+    period = {"start_date": "0001-01-01", "end_date": "9999-12-31"}
+    chat = channel(rig, ann, 3)
+    answer = client.post("/api/v3/jobs", {"dialog_id": str(chat.peer), **period}, format="json")
+    assert answer.status_code in (201, 202), answer.content
+    number = answer.json()["id"]
+    rig.wait_until(lambda: client.get(f"/api/v3/jobs/{number}").json()["state"] == "done")
+    # As earlier versions stored it, a second too late.
+    Job.objects.filter(pk=number).update(end=253_402_300_800)
+    [job] = client.get("/api/v3/jobs").json()["jobs"]
+    assert job["messages_downloaded"] == 4
+    assert job["start_date"] == "0001-01-01T00:00:00+00:00"
+    assert job["end_date"] == "9999-12-31T23:59:59+00:00"
+
+
 def test_sync_of_an_unknown_dialog(client: APIClient) -> None:
     answer = client.post("/api/v3/sync/-1001234567890")
     assert answer.status_code == 404, answer.content

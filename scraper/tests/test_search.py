@@ -73,6 +73,9 @@ def test_it_works(library: Any) -> None:
     assert texts(library.ask(moment)) == ["review 2", "review 1"]
     assert texts(library.ask("q=review&end_date=1969-01-01")) == []
     assert texts(library.ask("q=review&start_date=2050-01-01")) == []
+    for end in ("2038-01-18", "2038-01-19", "9999-12-31"):
+        assert library.ask(f"q=review&end_date={end}")["total"] == 132
+        assert library.ask(f"q=review&end_date={end}", "@reviews")["total"] == 130
 
     group = library.group.peer
     assert texts(library.ask("q=review&from_user=@bea_writes", group)) == ["a review of Bea's"]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from core.validation import unix_seconds
 from engine.methods import dialogs, history
 from engine.methods import search as searching
 from engine.methods.answers import DialogOffsetDict, SearchOffsetDict
@@ -137,7 +138,7 @@ def _message(message: MessageDict) -> dict[str, Any]:
 
 
 def _unix(moment: datetime | None) -> int:
-    return 0 if moment is None else int(moment.timestamp())
+    return unix_seconds(moment) or 0
 
 
 def _sent_at(message: MessageDict) -> float:

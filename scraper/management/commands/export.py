@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from core.commands import DatabaseCommand
 from core.errors import ApiError
+from core.validation import unix_seconds
 from engine.errors import EngineError
 from scraper import export, loop
 from scraper.management.arguments import find_session, moment
@@ -39,8 +40,8 @@ class Command(DatabaseCommand):
         query = export.ExportQuery(
             format=options["format"],
             media=options["media"],
-            start=None if since is None else int(since.timestamp()),
-            end=None if until is None else int(until.timestamp()),
+            start=unix_seconds(since),
+            end=unix_seconds(until),
             include_deleted=options["include_deleted"],
         )
         words = "".join(c if c.isalnum() or c in "-_" else "_" for c in chat)

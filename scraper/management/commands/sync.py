@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from core.commands import DatabaseCommand
+from core.validation import unix_seconds
 from scraper import job_runner, jobs, loop
 from scraper.management.arguments import find_session, moment
 from scraper.models import Job, JobState
@@ -43,8 +44,8 @@ class Command(DatabaseCommand):
                 session,
                 session.owner_id,
                 dialog=chat,
-                start=None if since is None else int(since.timestamp()),
-                end=None if until is None else int(until.timestamp()),
+                start=unix_seconds(since),
+                end=unix_seconds(until),
                 force_refresh=options["force_refresh"],
                 media=options["media"],
             )
