@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -23,7 +22,6 @@ __all__ = [
     "SESSION",
     "USER",
     "CallerView",
-    "OneAnswer",
     "SessionView",
     "own_session",
     "query_of",
@@ -86,15 +84,6 @@ def query_of(request: Request, *lists: str) -> dict[str, Any]:
     """
     given: dict[str, Any] = dict(request.query_params.items())
     return given | {name: request.query_params.getlist(name) for name in lists if name in given}
-
-
-class OneAnswer(DefaultContentNegotiation):
-    """Whatever `Accept` says: the address names the kind of answer, errors are JSON."""
-
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class CallerView(APIView):

@@ -28,7 +28,9 @@ _ACTIVE = re.compile(
     r"|(application/(xml.*|xhtml.*|javascript|x-javascript|ecmascript|wasm|x-shockwave-flash|mathml.*))"
 )
 _TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,126}")
-_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+_RANGE = re.compile(r"bytes=([0-9]{0,1000})-([0-9]{0,1000})")
+MAX_OFFSET = 1 << 62
+"""Behind the end of every file, and still a number that Telegram takes."""
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 MAX_NAME_BYTES = 200
 
@@ -54,14 +56,14 @@ def parse_range(header: str, size: int | None) -> ByteRange | None:
     if match is None or not (match[1] or match[2]):
         return None
     if not match[1]:
-        length = int(match[2])
+        length = min(int(match[2]), MAX_OFFSET)
         if size is None:
             return None
         if length == 0 or size == 0:
             raise RangeNotSatisfiable
         return ByteRange(max(0, size - length), size)
-    start = int(match[1])
-    end = int(match[2]) + 1 if match[2] else None
+    start = min(int(match[1]), MAX_OFFSET)
+    end = min(int(match[2]), MAX_OFFSET) + 1 if match[2] else None
     if end is not None and end <= start:
         return None
     if size is None:

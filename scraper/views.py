@@ -15,7 +15,7 @@ from accounts.models import Scope
 from core.errors import BadRequest, TooLarge, ValidationFailed
 from core.validation import validated
 from scraper import dialogs, folders, runtime_settings, search, serializers
-from scraper.base import SESSION, OneAnswer, SessionView, query_of, refusals, responses
+from scraper.base import SESSION, SessionView, query_of, refusals, responses
 
 DIALOG = OpenApiParameter(
     "dialog_id",
@@ -135,7 +135,6 @@ class SettingsFileView(SessionView):
         "PUT": Scope.ADMIN.value,
     }
     parser_classes = [YamlParser]
-    content_negotiation_class = OneAnswer
 
     @extend_schema(
         tags=["settings"],
@@ -168,7 +167,6 @@ class SkillView(APIView):
 
     authentication_classes = []
     permission_classes = []
-    content_negotiation_class = OneAnswer
 
     @extend_schema(
         tags=["hub"],

@@ -8,7 +8,6 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,6 +16,7 @@ from core.validation import Int64Field, PeriodSerializer, unix_seconds, validate
 from scraper import cache_search, export, forgetting, grants, loop
 from scraper.base import SESSION, SessionView, query_of, responses
 from scraper.cache_search import CacheQuery
+from scraper.runtime_settings import FILE_TYPES
 
 DIALOG = OpenApiParameter(
     "dialog_id",
@@ -37,7 +37,10 @@ class CacheSearchInput(PeriodSerializer):
         child=Int64Field(), required=False, default=list, max_length=50, help_text="marked ids"
     )
     media_type = serializers.ListField(
-        child=serializers.CharField(max_length=64),
+        child=serializers.RegexField(
+            rf"any|none|{'|'.join(FILE_TYPES)}|MessageMedia[A-Za-z]{{1,50}}",
+            error_messages={"invalid": "There is no such type of media."},
+        ),
         required=False,
         default=list,
         max_length=20,
@@ -103,16 +106,7 @@ class ExportInput(PeriodSerializer):
     include_deleted = serializers.BooleanField(default=False)
 
 
-class _OneRenderer(DefaultContentNegotiation):
-    """`format` is a parameter of ours here, not DRF's choice of a renderer."""
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class ExportView(SessionView):
-    content_negotiation_class = _OneRenderer
-
     @extend_schema(
         tags=["cache"],
         parameters=[*SESSION, DIALOG, ExportInput],

@@ -16,7 +16,7 @@ from accounts.models import Scope
 from core.errors import Conflict
 from core.validation import validated
 from scraper import qr, serializers
-from scraper.base import USER, CallerView, OneAnswer, refusals, responses
+from scraper.base import USER, CallerView, refusals, responses
 from scraper.qr import QrView
 from scraper.qr_models import QrStatus
 
@@ -99,7 +99,6 @@ class QrPasswordView(CallerView):
 
 class _QrImageView(CallerView):
     required_scope = Scope.SESSIONS.value
-    content_negotiation_class = OneAnswer
     content_type = ""
 
     def draw(self, text: str) -> bytes:

@@ -207,3 +207,11 @@ def test_csrf_failures_are_json(rf):
     assert json.loads(response.content)["code"] == "csrf_failed"
     page = csrf_failure(rf.post("/admin/x", HTTP_ACCEPT="text/html"), "no cookie")
     assert page["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("query", ["", "?format=xml"])
+def test_a_view_with_one_kind_of_answer_gives_it(client, query):
+    for accept in ("text/html", "text/event-stream", "application/xml", "*/*"):
+        response = client.get(f"/name{query}", headers={"accept": accept})
+        assert response["Content-Type"] == "application/json", accept
+        assert response.status_code != 406

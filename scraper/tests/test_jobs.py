@@ -7,6 +7,7 @@ from rest_framework.test import APIClient
 
 from scraper.models import Job, JobState
 from scraper.tests.test_history import channel
+from sessions_app.models import TelegramSession
 from sessions_app.tests.helpers import make_client, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +47,24 @@ def test_sync_works(rig: Any, ann: Any, client: APIClient) -> None:
     report = client.get(f"/api/v3/coverage/{chat.peer}").json()
     assert report["is_complete"] and report["is_live"] and report["messages"] == 251
     assert report["holes"] == [] and len(report["intervals"]) == 1
+
+
+def test_a_part_is_not_complete(rig: Any, ann: Any, client: APIClient) -> None:
+    """Whoever has read old messages alone does not know where the newest are."""
+    day = 86_400
+    chat = rig.world.add_channel("Old News", ann, username="old_news", date=1_704_067_200)
+    for number in range(1, 200):
+        rig.world.post(chat, chat, f"post {number}", date=1_704_067_200 + number * day)
+    url = f"/api/v3/coverage/{chat.peer}"
+    rig.read(TelegramSession.objects.get(name="ann"), chat.peer, end=1_704_067_200 + 10 * day)
+    part = client.get(url).json()
+    assert not part["is_complete"] and part["messages"] == 11
+    assert client.get("/api/v3/search/dialogs?q=old").status_code == 200
+    listed = client.get(url).json()
+    assert not listed["is_complete"] and listed["last_id"] == 200
+    assert listed["holes"] == [{"first_id": 12, "last_id": 200}]
+    assert client.post(f"/api/v3/sync/{chat.peer}").status_code == 200
+    assert client.get(url).json()["is_complete"]
 
 
 def test_dates_at_the_ends_of_the_calendar(rig: Any, ann: Any, client: APIClient) -> None:
