@@ -138,11 +138,15 @@ def has_room(size: int) -> bool:
 def make_room(keep: int) -> int:
     """Drop what was not used for longest until the quota holds; return the bytes freed.
 
-    `keep` is the file that the room is for.
+    `keep` is the file that the room is for; one that the quota has no room for goes itself, and
+    nothing else: whoever reads it has it open.
     """
     quota = quota_bytes()
     if quota is None:
         return 0
+    kept = File.objects.filter(pk=keep, state=FileState.PRESENT).first()
+    if kept is not None and kept.stored_bytes > quota:
+        return drop([keep])
     over, freed = used_bytes() - quota, 0
     if over <= 0:
         return 0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sandbox.world.blobs import Blob
-from scraper import runtime_settings
+from scraper import download, runtime_settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,3 +104,14 @@ def test_the_quota(scene: Any, rig: Any, settings: Any) -> None:
     assert scene.get(uuid).status == 200
     rig.wait_until(lambda: shelf.used_bytes() <= 1024 * KB)
     assert present() == 2
+
+
+def test_a_file_larger_than_the_quota(scene: Any, rig: Any, settings: Any) -> None:
+    settings.TGHUB_MEDIA_QUOTA_MB = 1
+    scene.post(Blob(400 * KB, seed=1))
+    rig.wait_until(lambda: present() == 1 and quiet())
+    blob = Blob(3000 * KB, seed=99)
+    uuid = scene.post(blob)
+    for _ in range(2):  # it is passed on each time, and puts nothing else out
+        assert scene.get(uuid).body == blob.read()
+        rig.wait_until(lambda: not download.status()["downloads"] and present() == 1 and quiet())
