@@ -99,11 +99,28 @@ def remove(chat_id: int, low: int, high: int) -> None:
 
 def extend(chat_id: int, session_id: int, message_id: int) -> None:
     """Carry the open interval on to a message that came as this session's update."""
+    table = Coverage._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {Coverage._meta.db_table} SET high = %s "
+            f"SELECT id, high FROM {table} "
             "WHERE chat_id = %s AND open_session_id = %s AND high < %s",
-            [message_id, chat_id, session_id, message_id],
+            [chat_id, session_id, message_id],
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return
+        number, high = row
+        # Another reader may have been there before the update: intervals never overlap or touch.
+        cursor.execute(
+            f"SELECT id, high FROM {table} WHERE chat_id = %s AND low > %s AND low <= %s",
+            [chat_id, high, message_id + 1],
+        )
+        if met := cursor.fetchall():
+            marks = ", ".join(["%s"] * len(met))
+            cursor.execute(f"DELETE FROM {table} WHERE id IN ({marks})", [each[0] for each in met])
+        cursor.execute(
+            f"UPDATE {table} SET high = %s WHERE id = %s",
+            [max([message_id, *(each[1] for each in met)]), number],
         )
 
 

@@ -47,7 +47,8 @@ async def make_source(
     return Source(session, chat, access, scope, max_wait)
 
 
-_asked: dict[tuple[int, object], "asyncio.Task[int]"] = {}
+_asked: dict[tuple[int, int, int | None], "tuple[int, asyncio.Task[int]]"] = {}
+"""(chat, first id that may be seen, date) → the account that asks at the moment, and its task."""
 loop.on_stop(_asked.clear)
 
 
@@ -60,7 +61,7 @@ async def newest(source: Source) -> int:
     end = await loop.read(coverage.live_end, source.chat)
     if end is not None:
         return int(end)
-    return await _once((source.chat.pk, None), lambda: _ask_newest(source))
+    return await _once(source, None, lambda: _ask_newest(source))
 
 
 async def id_before(source: Source, date: int) -> int:
@@ -71,23 +72,33 @@ async def id_before(source: Source, date: int) -> int:
     known, cached = await loop.read(known_id_before, source, date)
     if known is not None:
         return int(known)
-    return await _once((source.chat.pk, date), lambda: _ask_id_before(source, date, cached))
+    return await _once(source, date, lambda: _ask_id_before(source, date, cached))
 
 
-async def _once(key: tuple[int, object], ask: Callable[[], Awaitable[int]]) -> int:
-    """Ask once for all who ask the same at the same time; who leaves does not stop the others."""
-    task = _asked.get(key)
-    if task is None:
+async def _once(source: Source, date: int | None, ask: Callable[[], Awaitable[int]]) -> int:
+    """Ask once for all who ask the same at the same time; who leaves does not stop the others.
 
-        async def run() -> int:
-            try:
-                return await ask()
-            finally:
-                del _asked[key]
+    They see equally much of the chat. Another account's refusal says nothing of this one's.
+    """
+    key = (source.chat.pk, source.access.min_id, date)
+    while True:
+        account_id, task = _asked.get(key, (source.account_id, None))
+        if task is None:
 
-        task = _asked[key] = asyncio.create_task(run())
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return await asyncio.shield(task)
+            async def run() -> int:
+                try:
+                    return await ask()
+                finally:
+                    del _asked[key]
+
+            task = asyncio.create_task(run())
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            _asked[key] = account_id, task
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            if account_id == source.account_id:
+                raise
 
 
 async def _ask_newest(source: Source) -> int:
@@ -102,8 +113,9 @@ async def _ask_newest(source: Source) -> int:
     if page["next_offset_id"] is not None and oldest is not None and end is not None:
         low, high = oldest, end
     else:
-        low, high = max(top, floor), max(end or 0, top, floor)
-    await _save(source, page, low, high, opening)
+        low, high = max(top, floor), max(end or 0, top)
+    if low <= high:  # else nothing can be seen yet, and who sees more has to read it
+        await _save(source, page, low, high, opening)
     chat.top_message_id = high
     if page["count"] is not None:
         chat.count = page["count"]
@@ -119,7 +131,8 @@ async def _ask_id_before(source: Source, date: int, cached: int) -> int:
         await _save(source, page, newest, newest, None)
     found = newest or cached
     past = date < asked_at - PAST_SECONDS
-    if past and (found or source.access.min_id <= 1):
+    # Where the past is hidden, nothing found means that nothing may be seen.
+    if past and (source.access.min_id <= 1 or found >= source.access.min_id):
         job = writer.submit(
             lambda: DatePoint.objects.update_or_create(
                 chat=source.chat, date=date, defaults={"message_id": found}
@@ -161,6 +174,7 @@ async def _save(
             covered=(low, high),
             count=page["count"],
             opening=opening,
+            session_id=source.session.pk,
         )
     )
     await asyncio.wrap_future(future)

@@ -107,6 +107,7 @@ class Fill:
         self._in_flight: list[Interval] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._paces: set[Pace] = set()
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._runner: asyncio.Task[None] | None = None
         self._failures = 0
@@ -166,12 +167,12 @@ class Fill:
             logger.exception("The fill of chat %s failed", self.scope.peer_id)
             for demand in self.demands:
                 demand.error = error
-            self._tell()
+            self.tell()
         finally:
             for task in self._tasks:
                 task.cancel()
-            for listeners in (pace_of(d.session.pk).listeners for d in self.demands):
-                listeners.discard(self._wake)
+            for pace in self._paces:
+                pace.listeners.discard(self._wake)
 
     def _begin_pages(self) -> bool:
         """Ask for as many pages as may be; tell whether more would be asked for if it could."""
@@ -179,6 +180,7 @@ class Fill:
         for demand in list(self.demands):
             pace = pace_of(demand.session.pk)
             pace.listeners.add(self._wake)
+            self._paces.add(pace)
             while demand.error is None and len(self._tasks) < TASKS:
                 if pace.is_full and not pace.rest_seconds:
                     short = True
@@ -235,7 +237,7 @@ class Fill:
             turn.end(answered=False)
             self._tasks.discard(task)
             self._in_flight.remove(window)
-            self._tell()
+            self.tell()
             self.wake()
 
         task.add_done_callback(over)
@@ -299,6 +301,7 @@ class Fill:
                     covered=covered,
                     reconcile=self.refresh,
                     count=page["count"],
+                    session_id=demand.session.pk,
                 )
             )
         )
@@ -328,9 +331,9 @@ class Fill:
         for demand in self.demands:
             if demand.session.pk == session.pk and demand.error is None:
                 demand.error = error
-        self._tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         news, self._news = self._news, asyncio.get_running_loop().create_future()
         news.set_result(None)
 
@@ -419,6 +422,7 @@ def note_covered(chat_id: int, low: int, high: int) -> None:
     if fill is not None:
         fill.covered = intervals.add(fill.covered, low, high)
         fill.wake()
+        fill.tell()
 
 
 def _forget() -> None:

@@ -191,8 +191,9 @@ class _Run:
                 position = await demand.reach(position) + 1
         finally:
             watch.cancel()
-            await self._save(**self._progress(demand, low, high))
-            demand.close()
+            progress = self._progress(demand, low, high)
+            demand.close()  # first: a second cancellation ends the saving
+            await self._save(**progress)
         self._skip([(number, "unreadable") for number in demand.unreadable])
 
     async def _watch(self, demand: Demand, low: int, high: int) -> None:

@@ -80,10 +80,33 @@ def submit(work: Coroutine[Any, Any, T]) -> "Future[T]":
 
 
 async def here(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop and wait for it on this one; cancelling reaches it."""
+    """Run a coroutine on the loop and wait for it on this one; cancelling reaches it.
+
+    What it returned in the very moment of a cancellation is closed, where it can be.
+    """
     if asyncio.get_running_loop() is _loop:
         return await work
-    return await asyncio.wrap_future(submit(work))
+    came: list[T] = []
+
+    async def run() -> T:
+        result = await work
+        came.append(result)
+        return result
+
+    future = submit(run())
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        # Behind the cancellation, which stands in the loop's line by now.
+        start().call_soon_threadsafe(_close_all, came)
+        raise
+
+
+def _close_all(came: list[Any]) -> None:
+    for result in came:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
 
 
 _reader = DatabaseThreads("scraper-read")

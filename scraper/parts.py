@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 from core import json
@@ -32,8 +33,12 @@ class PartFile:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fd = os.open(path, _FLAGS, 0o600)
         self.is_named = self._lock()
+        self._noting = threading.Lock()
+        self._discarded = False
         if self.is_named:
             self.done = self._load()
+            if not self.done:
+                self.sidecar.unlink(missing_ok=True)
         else:
             os.close(self._fd)
             self._fd, name = tempfile.mkstemp(dir=path.parent, prefix="nameless-")
@@ -79,8 +84,10 @@ class PartFile:
             return
         os.fdatasync(self._fd)
         beside = self.sidecar.with_name(self.sidecar.name + ".new")
-        beside.write_bytes(json.dumps({"done": done}))
-        beside.replace(self.sidecar)
+        with self._noting:
+            if not self._discarded:
+                beside.write_bytes(json.dumps({"done": done}))
+                beside.replace(self.sidecar)
 
     def digest(self, size: int) -> str:
         """Cut the file to `size` bytes and return its SHA-256; blocking."""
@@ -97,9 +104,12 @@ class PartFile:
 
     def discard(self) -> None:
         """Forget the bytes; those who still read have them until `close`."""
-        if self.is_named:
-            self.path.unlink(missing_ok=True)
-            self.sidecar.unlink(missing_ok=True)
+        with self._noting:
+            self._discarded = True
+            if self.is_named:
+                # First: a note of bytes that are gone would make zeros of the next ones' holes.
+                self.sidecar.unlink(missing_ok=True)
+                self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         os.close(self._fd)

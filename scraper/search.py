@@ -154,7 +154,8 @@ def _name_files(session: TelegramSession, hits: list[SearchHitDict]) -> dict[tup
         for chat in known.all():
             scope = store.scope_of(chat, user_id)
             found = by_chat[chat.peer_id]
-            pages.append(store.Page(scope, account_id, [_message(hit) for hit in found]))
+            messages = [_message(hit) for hit in found]
+            pages.append(store.Page(scope, account_id, messages, session_id=session.pk))
             for hit in found:
                 file = _file(hit)
                 assert file is not None

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Max
 
 from core import json
+from core.errors import Unauthorized
 from core.upserts import upsert
 from core.writer import writer
 from engine.methods.shapes import MessageDict, ReactionDict
@@ -33,7 +34,8 @@ class Page:
 
     `covered` is (low, high), None when the messages came singly. With `reconcile` cached
     messages of that range that are not among them are marked deleted. `count` is Telegram's size
-    of the history. `opening` says that the range reaches the chat's end.
+    of the history. `opening` says that the range reaches the chat's end. `session_id` is the
+    session that read them, where it may have become another account's since.
     """
 
     scope: ChatScope
@@ -43,6 +45,7 @@ class Page:
     reconcile: bool = False
     count: int | None = None
     opening: Opening | None = None
+    session_id: int | None = None
 
 
 def scope_of(chat: Chat, user_id: int | None = None) -> ChatScope:
@@ -55,12 +58,17 @@ def scope_of(chat: Chat, user_id: int | None = None) -> ChatScope:
 
 
 def submit(page: Page) -> "Future[None]":
-    """Have a page stored; the future is done when it is committed."""
+    """Have a page stored; the future is done when it is committed, and fails as `store_pages`."""
     return writer.submit_item(store_pages, page)
 
 
 def store_pages(pages: Sequence[Page]) -> None:
-    """Store pages of any chats in the caller's transaction."""
+    """Store pages of any chats in the caller's transaction.
+
+    Raises Unauthorized for a page whose session is not its account's any more: what it read may
+    be the next account's.
+    """
+    _refuse_strangers(pages)
     living = _living({page.scope.pk for page in pages}) if pages else set()
     pages = [page for page in pages if page.scope.pk in living]
     if not pages:
@@ -73,6 +81,21 @@ def store_pages(pages: Sequence[Page]) -> None:
         if page.reconcile and page.covered is not None:
             _reconcile(page)
     _cover(pages)
+
+
+def _refuse_strangers(pages: Sequence[Page]) -> None:
+    read = {(page.session_id, page.account_id) for page in pages if page.session_id is not None}
+    if not read:
+        return
+    marks = ", ".join(["%s"] * len(read))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, account_id FROM sessions_app_telegramsession "
+            f"WHERE state IN ('ready', 'paused') AND id IN ({marks})",
+            [session_id for session_id, _ in read],
+        )
+        if not read <= set(cursor.fetchall()):
+            raise Unauthorized("The session is logged out by now.", code="not_authorized")
 
 
 def _living(chats: set[int]) -> set[int]:
