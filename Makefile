@@ -1,6 +1,5 @@
 # Each target sets up what it needs. PYTHON and PORT can be given: make demo PORT=8123
 PYTHON ?= python3
-PORT ?= 8000
 PYTEST_WORKERS ?= 3
 
 BIN := .venv/bin
@@ -27,10 +26,10 @@ $(DEV): requirements-dev.txt requirements.txt | $(BIN)/python
 setup: $(DEV) ## Make the virtual environment with everything in it
 
 demo: $(RUN) ## Run the hub on the sandbox Telegram, one account logged in
-	$(BIN)/python manage.py demo --port $(PORT)
+	$(BIN)/python manage.py demo --port $(or $(PORT),8000)
 
 serve: $(RUN) ## Run the hub; settings from the environment or .env
-	$(BIN)/python manage.py serve --port $(PORT)
+	$(BIN)/python manage.py serve $(if $(PORT),--port $(PORT))
 
 test: $(DEV) ## Every check with small counts, on SQLite and PostgreSQL
 	$(BIN)/python -m tests.run -n $(PYTEST_WORKERS)

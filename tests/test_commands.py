@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -181,3 +182,22 @@ def test_the_data_directory_is_private(make_hub: Callable[..., Hub]) -> None:
     assert hub.data_dir.stat().st_mode & 0o777 == 0o700
     for name in ("secret_key", "encryption_keys", "engine.sock", "engine.lock"):
         assert os.stat(hub.data_dir / name).st_mode & 0o077 == 0, name
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_leaves_the_port_to_the_settings_unless_it_is_given() -> None:
+    def told(*words: str, **variables: str) -> str:
+        done = subprocess.run(
+            ["make", "--dry-run", *words],
+            env={"PATH": os.environ["PATH"], **variables},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.splitlines()[-1].partition("manage.py ")[2].strip()
+
+    assert told("serve") == "serve"
+    assert told("serve", "PORT=8123") == told("serve", PORT="8123") == "serve --port 8123"
+    assert told("demo") == "demo --port 8000"
+    assert told("demo", "PORT=8123") == "demo --port 8123"
