@@ -7,6 +7,11 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 DATABASES = re.compile(r"(sqlite|postgres|postgresql|psql|pgsql)://")
+WORDS = {
+    **dict.fromkeys(("1", "true", "yes", "on", "y"), True),
+    **dict.fromkeys(("0", "false", "no", "off", "n"), False),
+}
+KINDS = {bool: "on or off", int: "a whole number", float: "a number"}
 
 
 class Environment(environ.FileAwareEnv):  # type: ignore[misc]
@@ -33,10 +38,26 @@ class Environment(environ.FileAwareEnv):  # type: ignore[misc]
         if not text:
             return None if default is self.NOTSET else default
         try:
-            return self.parse_value(text, cast)
-        except (ValueError, TypeError):
-            kind = {int: "a whole number", float: "a number"}.get(cast, "a value that can be read")
+            # The base class takes whatever it does not know for false.
+            return WORDS[text.lower()] if cast is bool else self.parse_value(text, cast)
+        except (KeyError, ValueError, TypeError):
+            kind = KINDS.get(cast, "a value that can be read")
             raise ImproperlyConfigured(f"{var} is not {kind}.") from None
+
+    def within(
+        self,
+        var: str,
+        cast: type[int] | type[float],
+        default: Any,
+        least: int = 0,
+        most: int | None = None,
+    ) -> Any:
+        """Return a number that is no less than `least` and no more than `most`."""
+        value = self.get_value(var, cast, default)
+        if value is not None and not least <= value <= (value if most is None else most):
+            span = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise ImproperlyConfigured(f"{var} is not {KINDS[cast]} {span}.")
+        return value
 
     def database(self, var: str, default: str) -> dict[str, Any]:
         """Return the database that a URL names."""

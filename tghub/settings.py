@@ -48,7 +48,7 @@ SECRET_KEY = env("SECRET_KEY", default="") or load_or_create(
 )
 
 TGHUB_HOST = env("TGHUB_HOST", default="127.0.0.1")
-TGHUB_PORT = env.int("TGHUB_PORT", default=8000)
+TGHUB_PORT = env.within("TGHUB_PORT", int, 8000, most=65535)
 # Behind TLS: cookies for https only, plain requests are sent there, HSTS.
 TGHUB_HTTPS = env.bool("TGHUB_HTTPS", default=False)
 
@@ -80,10 +80,10 @@ TELEGRAM: dict[str, Any] = {
     "API_HASH": env("TELEGRAM_API_HASH", default=env("API_HASH", default="")),
     "DC": env("TELEGRAM_DC", default=""),
     "DC_PUBLIC_KEY": env("TELEGRAM_DC_PUBLIC_KEY", default=""),
-    "WORKERS": env.int("TGHUB_WORKERS", default=2),
+    "WORKERS": env.within("TGHUB_WORKERS", int, 2, least=1),
     "SOCKET": str(DATA_DIR / "engine.sock"),
     # Stateless sessions that stay connected for a while, in each worker; 0 keeps none.
-    "WARM": env.int("TGHUB_WARM_SESSIONS", default=None),
+    "WARM": env.within("TGHUB_WARM_SESSIONS", int, None),
 }
 
 # Secrets at rest
@@ -128,12 +128,12 @@ TGHUB_ENCRYPTION_KEYS: list[str] = env.list("TGHUB_ENCRYPTION_KEYS", default=[])
 )
 
 # What a session may send, unless its own limits say otherwise; 0 is no limit.
-TGHUB_SEND_INTERVAL_SECONDS = env.float("TGHUB_SEND_INTERVAL_SECONDS", default=0.0)
-TGHUB_SEND_DAILY_CAP = env.int("TGHUB_SEND_DAILY_CAP", default=0)
-EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=7)
+TGHUB_SEND_INTERVAL_SECONDS = env.within("TGHUB_SEND_INTERVAL_SECONDS", float, 0.0)
+TGHUB_SEND_DAILY_CAP = env.within("TGHUB_SEND_DAILY_CAP", int, 0)
+EVENT_RETENTION_DAYS = env.within("EVENT_RETENTION_DAYS", int, 7, least=1, most=36500)
 TGHUB_WEBHOOK_ALLOW_NETS = env.list("TGHUB_WEBHOOK_ALLOW_NETS", default=[])
 # How many megabytes of files are kept; 0 is no limit.
-TGHUB_MEDIA_QUOTA_MB = env.int("TGHUB_MEDIA_QUOTA_MB", default=0)
+TGHUB_MEDIA_QUOTA_MB = env.within("TGHUB_MEDIA_QUOTA_MB", int, 0)
 REDIS_URL = env("REDIS_URL", default="")
 
 # Django

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture
 def env(monkeypatch: pytest.MonkeyPatch) -> Environment:
-    for name in ("NUMBER", "NUMBER_FILE", "TEXT", "TEXT_FILE", "LIST", "DB"):
+    for name in ("NUMBER", "NUMBER_FILE", "TEXT", "TEXT_FILE", "LIST", "FLAG", "DB"):
         monkeypatch.delenv(name, raising=False)
     environment = Environment()
     # The one of the class remembers files that it has read.
@@ -65,6 +65,47 @@ def test_what_is_wrong_is_named_and_not_shown(
     with pytest.raises(ImproperlyConfigured) as refused:
         env.int("NUMBER", default=1)
     assert str(refused.value) == "NUMBER is not a whole number."
+
+
+def test_a_flag_is_a_word_that_is_known(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, value in (("1 true yes ON y", True), ("0 False no off N", False)):
+        for word in words.split():
+            monkeypatch.setenv("FLAG", word)
+            assert env.bool("FLAG", default=not value) is value
+    monkeypatch.setenv("FLAG", " ")
+    assert env.bool("FLAG", default=True) is True
+    for wrong in ("ture", "quatsch", "2"):
+        monkeypatch.setenv("FLAG", wrong)
+        with pytest.raises(ImproperlyConfigured, match=r"^FLAG is not on or off\.$"):
+            env.bool("FLAG", default=True)
+
+
+@pytest.mark.parametrize(
+    ("cast", "limits", "good", "bad", "told"),
+    [
+        (int, {}, "0", "-1", "a whole number of at least 0"),
+        (int, {"least": 1}, "1", "0", "a whole number of at least 1"),
+        (int, {"most": 9}, "9", "10", "a whole number from 0 to 9"),
+        (float, {}, "0.5", "-0.5", "a number of at least 0"),
+        (int, {}, "3", "x", "a whole number"),
+    ],
+)
+def test_a_number_has_its_limits(
+    env: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    cast: type[int],
+    limits: dict[str, int],
+    good: str,
+    bad: str,
+    told: str,
+) -> None:
+    assert env.within("NUMBER", cast, None, **limits) is None
+    monkeypatch.setenv("NUMBER", good)
+    assert env.within("NUMBER", cast, None, **limits) == cast(good)
+    monkeypatch.setenv("NUMBER", bad)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        env.within("NUMBER", cast, None, **limits)
+    assert str(refused.value) == f"NUMBER is not {told}."
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://u:hunter2@h/d", "postgres://u:p@h:x/d"])
@@ -124,3 +165,23 @@ def test_the_data_directory_and_its_secrets_are_private(tmp_path: Path) -> None:
         "secret_key": 0o600,
         "encryption_keys": 0o600,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "quatsch"),
+        ("TGHUB_HTTPS", "ture"),
+        ("TGHUB_PORT", "65536"),
+        ("TGHUB_WORKERS", "0"),
+        ("TGHUB_WARM_SESSIONS", "-1"),
+        ("TGHUB_SEND_INTERVAL_SECONDS", "-1"),
+        ("TGHUB_SEND_DAILY_CAP", "-1"),
+        ("TGHUB_MEDIA_QUOTA_MB", "-1"),
+        ("EVENT_RETENTION_DAYS", "0"),
+        ("EVENT_RETENTION_DAYS", "36501"),
+    ],
+)
+def test_the_hub_refuses_what_cannot_be(tmp_path: Path, name: str, value: str) -> None:
+    told = settings_with(tmp_path, "", **{name: value}).stderr.splitlines()[-1]
+    assert told.startswith(f"django.core.exceptions.ImproperlyConfigured: {name} is not ")
