@@ -55,8 +55,12 @@ def _set_up(data_dir: str | None) -> None:
         os.environ["DATA_DIR"] = data_dir
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tghub.settings")
     import django
+    from django.core.exceptions import ImproperlyConfigured
 
-    django.setup()
+    try:
+        django.setup()
+    except ImproperlyConfigured as exc:
+        sys.exit(_fail(str(exc)))
 
 
 def _authenticate(name: str, username: str) -> int:
