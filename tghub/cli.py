@@ -1,7 +1,7 @@
 """The commands `tgsc-auth` and `tgsc-server`.
 
-Where the data is has to be known before Django reads its settings, so nothing of the hub is
-imported on top.
+Where the data is has to be known before Django reads its settings, so nothing that needs them
+is imported on top.
 """
 
 import os
@@ -9,6 +9,8 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+
+from tghub import arguments
 
 
 def auth(argv: Sequence[str] | None = None) -> None:
@@ -34,7 +36,7 @@ def server(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--host", help="address to listen on (default: 0.0.0.0; 127.0.0.1 in open mode)"
     )
-    parser.add_argument("--port", type=int, help="default: 8000")
+    parser.add_argument("--port", type=arguments.port, help="default: 8000; 0: any free one")
     parser.add_argument(
         "--settings",
         metavar="FILE",

@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from tghub.arguments import HIGHEST_PORT
 from tghub.environment import Environment
 from tghub.keys import load_or_create
 
@@ -48,7 +49,7 @@ SECRET_KEY = env("SECRET_KEY", default="") or load_or_create(
 )
 
 TGHUB_HOST = env("TGHUB_HOST", default="127.0.0.1")
-TGHUB_PORT = env.within("TGHUB_PORT", int, 8000, most=65535)
+TGHUB_PORT = env.within("TGHUB_PORT", int, 8000, most=HIGHEST_PORT)
 # Behind TLS: cookies for https only, plain requests are sent there, HSTS.
 TGHUB_HTTPS = env.bool("TGHUB_HTTPS", default=False)
 

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
+
+from tghub import arguments
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -30,3 +33,28 @@ def refusal(tmp_path: Path, *words: str, **variables: str) -> tuple[int, list[st
 def test_a_setting_that_cannot_be_is_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
     told = refusal(tmp_path, *words, TELEGRAM_API_ID="abc")
     assert told == (1, ["TELEGRAM_API_ID is not a whole number."])
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        (("tgsc-server",), "70000"),
+        (("manage.py", "serve"), "99999"),
+        (("manage.py", "demo"), "-1"),
+    ],
+    ids=lambda each: each[-1],
+)
+def test_a_port_that_cannot_be_is_refused(
+    tmp_path: Path, words: tuple[str, ...], number: str
+) -> None:
+    code, told = refusal(tmp_path, *words, "--port", number)
+    assert code == 2 and told[0].startswith("usage: ")
+    reason = f"argument --port: '{number}' is not a whole number from 0 to 65535"
+    assert told[-1].endswith(f"error: {reason}")
+
+
+def test_ports() -> None:
+    assert [arguments.port(text) for text in ("0", "8000", "65535")] == [0, 8000, 65535]
+    for text in ("-1", "65536", "http", ""):
+        with pytest.raises(ArgumentTypeError, match="from 0 to 65535"):
+            arguments.port(text)

@@ -18,6 +18,8 @@ import orjson
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from tghub import arguments
+
 DEMO_PHONE = "+15550000001"
 NEW_PHONE = "+15550000003"
 SESSION = "demo"
@@ -28,7 +30,7 @@ class Command(BaseCommand):
     help = "Run the hub on a sandbox Telegram: no credentials, no network, one account logged in."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=settings.TGHUB_PORT)
+        parser.add_argument("--port", type=arguments.port, default=settings.TGHUB_PORT)
         parser.add_argument("--seed", type=int, default=1, help="which world the sandbox makes")
 
     def handle(self, *args: Any, port: int, seed: int, **options: Any) -> None:

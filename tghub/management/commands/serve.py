@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from core.commands import apply_migrations
+from tghub import arguments
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.TGHUB_HOST)
-        parser.add_argument("--port", type=int, default=settings.TGHUB_PORT, help="0: any free one")
+        parser.add_argument(
+            "--port", type=arguments.port, default=settings.TGHUB_PORT, help="0: any free one"
+        )
         parser.add_argument(
             "--until-eof",
             action="store_true",
