@@ -7,6 +7,7 @@ the path of a file that holds the value.
 import base64
 import os
 import secrets
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,30 @@ def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def _kept(name: str, make: Callable[[], str]) -> str:
+    """Return a secret of the data directory, made at the first start."""
+    try:
+        return load_or_create(DATA_DIR / name, make)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"DATA_DIR is not a directory that can keep {name}: {error.strerror}."
+        ) from None
+
+
 # Where things are
 
 DATA_DIR = Path(env("DATA_DIR", default="./data")).absolute()
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+try:
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"DATA_DIR is not a directory, and none can be made there: {error.strerror}."
+    ) from None
 if DATA_DIR.stat().st_uid == os.geteuid():
     DATA_DIR.chmod(0o700)
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env("SECRET_KEY", default="") or load_or_create(
-    DATA_DIR / "secret_key", get_random_secret_key
-)
+SECRET_KEY = env("SECRET_KEY", default="") or _kept("secret_key", get_random_secret_key)
 
 TGHUB_HOST = env("TGHUB_HOST", default="127.0.0.1")
 TGHUB_PORT = env.within("TGHUB_PORT", int, 8000, most=HIGHEST_PORT)
@@ -123,9 +137,7 @@ else:
 
 # With PostgreSQL several machines share the rows: a key made here would lock them out.
 TGHUB_ENCRYPTION_KEYS: list[str] = env.list("TGHUB_ENCRYPTION_KEYS", default=[]) or (
-    load_or_create(DATA_DIR / "encryption_keys", _new_encryption_key).split(",")
-    if IS_SQLITE
-    else []
+    _kept("encryption_keys", _new_encryption_key).split(",") if IS_SQLITE else []
 )
 
 # What a session may send, unless its own limits say otherwise; 0 is no limit.

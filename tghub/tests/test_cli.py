@@ -17,7 +17,7 @@ def refusal(tmp_path: Path, *words: str, **variables: str) -> tuple[int, list[st
     """Run a command with these variables alone; return how it ended and what it said."""
     done = subprocess.run(
         [sys.executable, *words],
-        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data"), **variables},
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data")} | variables,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -33,6 +33,21 @@ def refusal(tmp_path: Path, *words: str, **variables: str) -> tuple[int, list[st
 def test_a_setting_that_cannot_be_is_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
     told = refusal(tmp_path, *words, TELEGRAM_API_ID="abc")
     assert told == (1, ["TELEGRAM_API_ID is not a whole number."])
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_data_directory_that_cannot_be_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    code, told = refusal(tmp_path, "manage.py", "check", DATA_DIR=str(tmp_path / place))
+    assert code == 1
+    assert len(told) == 1 and told[0].startswith("DATA_DIR is not a directory, and none can be")
+
+
+def test_a_data_directory_without_its_secret_is_one_line(tmp_path: Path) -> None:
+    # What is no file cannot be read, whoever asks.
+    (tmp_path / "data" / "secret_key").mkdir(parents=True)
+    told = refusal(tmp_path, "manage.py", "check")
+    assert told == (1, ["DATA_DIR is not a directory that can keep secret_key: Is a directory."])
 
 
 @pytest.mark.parametrize(
