@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -88,6 +90,10 @@ def test_every_command_works(hub: Hub, telegram: Sandbox) -> None:
                 variables["UUID"] = found.group(1)
         elif path.endswith("/jobs") and answer.status_code == 201:
             variables["JOB"] = str(answer.json()["id"])
+        elif "/export/" in path:
+            assert line.endswith(".zip")
+            with ZipFile(BytesIO(answer.content)) as export:
+                assert export.namelist() == ["messages.jsonl", "manifest.json"]
         elif "/files/" in path:
             assert answer.content.startswith(b"\xff\xd8")
     assert ran == TEXT.count("\ncurl ")
