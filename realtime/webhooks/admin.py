@@ -288,6 +288,12 @@ class DeliveryAdmin(DeliveryModelAdmin):
     show_full_result_count = False
     actions = ("redeliver",)
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # A delivery that is over keeps the time of its last attempt.
+        over = obj is not None and obj.state != DeliveryState.PENDING
+        names = super().get_fields(request, obj)
+        return [name for name in names if not (over and name == "next_attempt_at")]
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

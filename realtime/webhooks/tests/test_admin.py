@@ -155,7 +155,12 @@ def test_the_log_of_deliveries(admin: Client, endpoint: WebhookEndpoint) -> None
     page = admin.get(f"{LOG}?endpoint__id__exact={endpoint.pk}&state__exact=dead")
     assert "503" in page.content.decode()
     assert admin.get(f"{LOG}add/").status_code == 403
-    assert admin.get(f"{LOG}{delivery.pk}/change/").status_code == 200
+    for state in DeliveryState:
+        Delivery.objects.update(state=state)
+        shown = admin.get(f"{LOG}{delivery.pk}/change/").content.decode()
+        assert "Expires at" in shown
+        assert ("Next attempt at" in shown) is (state == DeliveryState.PENDING)
+    Delivery.objects.update(state=DeliveryState.DEAD)
     assert "Posted again: 1." in act(admin, LOG, "redeliver", delivery.pk)
     delivery.refresh_from_db()
     assert delivery.state == "pending"
