@@ -134,7 +134,9 @@ def settings_with(
 
 def test_the_example_works_as_it_was_copied(tmp_path: Path) -> None:
     example = (ROOT / ".env.example").read_text()
-    names = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) - {"DATA_DIR"}
+    listed = re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    names = set(listed) - {"DATA_DIR"}
     done = settings_with(
         tmp_path,
         "print(s.TELEGRAM['API_ID'], s.TGHUB_AUTH, s.IS_SQLITE, *s.ALLOWED_HOSTS)",
