@@ -5,6 +5,7 @@ message is alone; its id is found between its neighbours', and its bytes are kep
 Source: https://core.telegram.org/mtproto/TL#constructor-identifiers
 """
 
+import contextlib
 import copy
 import logging
 from typing import Any
@@ -24,7 +25,11 @@ ABOVE_ALL = 2**31 - 1
 
 
 class _Salvage:
-    """The reading of one page in pieces; pieces are counted from the page's newest message."""
+    """The reading of one page in pieces; pieces are counted from the page's newest message.
+
+    Telegram counts first and then leaves out what `max_id` and `min_id` forbid: a position is no
+    index into what was found.
+    """
 
     def __init__(self, client: TelegramClient, request: Any, chat_id: int) -> None:
         self.client = client
@@ -32,27 +37,55 @@ class _Salvage:
         self.chat_id = chat_id
         self.count: int | None = None
         self.pts: int | None = None
+        self.places: list[int] = []
+        """Positions of what could not be read, newest first."""
 
     async def read(self, start: int, size: int) -> list[MessageDict]:
         """Return `size` messages from position `start`; unreadable ones have id 0."""
-        request = copy.copy(self.request)
-        request.add_offset = self.request.add_offset + start
-        request.limit = size
         try:
-            answer = await ask(self.client, request)
+            answer = await self._ask(start, size)
         except TypeNotFoundError as error:
             if size == 1:
                 logger.warning(
                     "Chat %s: unknown constructor %08x", self.chat_id, error.invalid_constructor_id
                 )
+                self.places.append(start)
                 return [convert.unreadable_message(0, self.chat_id, error.remaining)]
+            # The newer half may lie beyond the newest message or `max_id`: that it is short says
+            # nothing about the older one.
             half = size // 2
-            newer = await self.read(start, half)
-            if len(newer) < half:
-                return newer
-            return newer + await self.read(start + half, size - half)
+            return await self.read(start, half) + await self.read(start + half, size - half)
         self.count, self.pts = total_of(answer), getattr(answer, "pts", None)
-        return message_dicts(self.client, request.peer, answer)
+        return message_dicts(self.client, self.request.peer, answer)
+
+    async def _ask(self, start: int, size: int) -> Any:
+        request = copy.copy(self.request)
+        request.add_offset = self.request.add_offset + start
+        request.limit = size
+        return await ask(self.client, request)
+
+    async def older_than(self, position: int) -> int:
+        """Return an id with nothing readable between it and what is at `position`, older."""
+        while True:
+            position += 1
+            with contextlib.suppress(TypeNotFoundError):
+                answer = await self._ask(position, 1)
+                return answer.messages[0].id if answer.messages else self.request.min_id
+
+    async def newer_than(self, position: int) -> tuple[int, int]:
+        """Return such an id on the newer side, and how many unreadable messages lie before it."""
+        request, unreadable = self.request, 0
+        while request.offset_date or request.add_offset + position != 0:
+            position -= 1
+            try:
+                answer = await self._ask(position, 1)
+            except TypeNotFoundError:
+                unreadable += 1
+                continue
+            if answer.messages:
+                return answer.messages[0].id, unreadable
+            return request.max_id or ABOVE_ALL, unreadable
+        return min(request.offset_id or ABOVE_ALL, request.max_id or ABOVE_ALL), unreadable
 
     async def find_id(self, below: int, above: int) -> int:
         """Return the highest id between two known ones (exclusive), where nothing is readable."""
@@ -76,15 +109,20 @@ async def read_page(client: TelegramClient, request: Any, chat_id: int) -> PageD
     """Return the page that `request` asks for, with stand-ins for what cannot be read."""
     salvage = _Salvage(client, request, chat_id)
     found = await salvage.read(0, request.limit)
-    bounded = request.offset_id and request.add_offset >= 0
-    highest = request.offset_id if bounded else ABOVE_ALL
-    for position, message in enumerate(found):
+    places = iter(salvage.places)
+    for index, message in enumerate(found):
         if message["message_id"]:
             continue
-        older = next((m["message_id"] for m in found[position + 1 :] if m["message_id"]), None)
+        place, between = next(places), 0
+        older = next((m["message_id"] for m in found[index + 1 :] if m["message_id"]), None)
         if older is None:
-            older = await _next_older(salvage, position)
-        newer = found[position - 1]["message_id"] if position else highest
+            older = await salvage.older_than(place)
+        if index:
+            newer = found[index - 1]["message_id"]
+        else:
+            newer, between = await salvage.newer_than(place)
+        for _ in range(between):
+            newer = await salvage.find_id(older, newer)
         message["message_id"] = await salvage.find_id(older, newer)
     ids = [message["message_id"] for message in found]
     return {
@@ -96,14 +134,3 @@ async def read_page(client: TelegramClient, request: Any, chat_id: int) -> PageD
         "next_offset_id": min(ids) if len(ids) >= request.limit else None,
         "pts": salvage.pts,
     }
-
-
-async def _next_older(salvage: _Salvage, position: int) -> int:
-    """Return the id of the first readable message below the page, 0 when there is none."""
-    while True:
-        position += 1
-        below = await salvage.read(position, 1)
-        if not below:
-            return 0
-        if below[0]["message_id"]:
-            return below[0]["message_id"]

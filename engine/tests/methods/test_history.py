@@ -196,6 +196,43 @@ async def test_unknown_constructors_stand_in_the_page(telegram, client, channel)
     assert one["message_id"] == 254
 
 
+def post_strange(telegram, last, unreadable):
+    """Make a channel of `last` messages with unknown constructors in some of them.
+
+    Nobody reads it yet: nothing is pushed that could take an answer with it.
+    """
+    world = telegram.world
+    made = world.add_channel("Odd", telegram.bob, username="odd_news", date=NOON)
+    for number in range(2, last + 1):
+        strange = Raw(b"\x0d\xf0\xad\x0bstrange") if number in unreadable else None
+        world.post(telegram.bob, made, f"post {number}", date=NOON + number * 60, media=strange)
+
+
+@pytest.mark.parametrize("low, high", [(101, 150), (115, 121), (120, 120), (51, 150), (201, 300)])
+async def test_unknown_constructors_in_a_page_that_is_cut(telegram, client, low, high):
+    """Telegram counts a page upwards from `low`, then leaves out what is newer than `high`."""
+    post_strange(telegram, 250, {119, 120, 121, 122, 250})
+    window = {"offset_id": low, "add_offset": -100, "min_id": low - 1, "max_id": high + 1}
+    page = await history.read_page(client, chat_id="@odd_news", **window)
+    there = range(low, min(high, 250) + 1)
+    assert [m["message_id"] for m in page["messages"]] == list(reversed(there))
+    unread = [m["message_id"] for m in page["messages"] if "raw" in m["extra"]]
+    assert unread == [number for number in (250, 122, 121, 120, 119) if number in there]
+
+
+@pytest.mark.parametrize("place", [{"offset_id": 124, "add_offset": -2}, {"offset_id": 124}])
+async def test_an_unknown_constructor_beside_others(telegram, client, place):
+    """Newer ones that cannot be read either are not taken for those of the page."""
+    post_strange(telegram, 130, {121, 122, 123, 124})
+    page = await history.read_page(client, chat_id="@odd_news", limit=3, **place)
+    newest = 123 - place.get("add_offset", 0)
+    assert [m["message_id"] for m in page["messages"]] == [newest, newest - 1, newest - 2]
+    page = await history.read_page(
+        client, chat_id="@odd_news", offset_date=NOON + 123 * 60, limit=1
+    )
+    assert [m["message_id"] for m in page["messages"]] == [122]
+
+
 @pytest.mark.parametrize("limit", [0, -1, 101])
 async def test_it_refuses_other_page_sizes(client, limit):
     with pytest.raises(BadRequest, match="1 to 100"):
