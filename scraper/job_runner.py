@@ -24,6 +24,7 @@ from scraper.ends import Source
 from scraper.fill import Demand
 from scraper.intervals import Interval
 from scraper.models import Job, JobState, Message
+from scraper.rows import ChatScope
 from sessions_app.lock import node_name
 from sessions_app.models import TelegramSession
 from sessions_app.process import process_token
@@ -88,6 +89,7 @@ class _Run:
         self.pk = pk
         self.job = Job(pk=pk)
         self.base = 0
+        """How many messages earlier runs brought: counted, for a killed one saved too few."""
         self.skipped: list[dict[str, Any]] = []
         self._saved: dict[str, Any] = {}
 
@@ -126,7 +128,6 @@ class _Run:
         if job is None:
             return False
         self.job = job
-        self.base = job.messages_downloaded
         self.skipped = json.loads(job.skipped) if job.skipped else []
         return True
 
@@ -162,18 +163,33 @@ class _Run:
     async def _do(self, session: TelegramSession) -> None:
         chat, access = await grants.open_chat(session, self.job.dialog)
         source = await ends.make_source(session, chat, access, NO_END)
-        cached: list[Interval] = await loop.read(coverage.load, chat.pk)
+        before = await self._before(source)
         low, high = await history.id_range(source, self.job.start, self.job.end)
         await self._save(chat_id=chat.pk, low=low, high=high)
-        done: list[Interval] = json.loads(self.job.checkpoint) if self.job.checkpoint else []
-        before = done if self.job.force_refresh else cached
+        missing = intervals.holes(before, low, high)
         if low <= high:
-            await self._fill(source, low, high, before)
-        await self._count(source, low, high, before)
+            await self._fill(source, low, high, missing)
+        total, media = await loop.read(_count, source.scope, missing)
+        await self._save(messages_downloaded=total, messages_with_media=media)
         await job_media.download_all(self, session, source, low, high)
         await self._over(JobState.DONE, done_ids=max(0, high - low + 1))
 
-    async def _fill(self, source: Source, low: int, high: int, done: list[Interval]) -> None:
+    async def _before(self, source: Source) -> list[Interval]:
+        """Return what was cached when this job first began; nothing when it reads all again."""
+        if not self.job.before:
+            refresh = self.job.force_refresh
+            cached = [] if refresh else await loop.read(coverage.load, source.chat.pk)
+            await self._save(before=json.dumps(cached).decode())
+        before: list[Interval] = json.loads(self.job.before)
+        return before
+
+    async def _fill(self, source: Source, low: int, high: int, missing: list[Interval]) -> None:
+        """Take what is missing; of `missing`, runs before this one may have brought some."""
+        done: list[Interval] = json.loads(self.job.checkpoint) if self.job.checkpoint else []
+        if not self.job.force_refresh:
+            done = await loop.read(coverage.load, source.chat.pk)
+        brought = [each for hole in missing for each in intervals.clip(done, *hole)]
+        self.base, _ = await loop.read(_count, source.scope, brought)
         demand = await fill.demand(
             source.session,
             source.chat,
@@ -231,25 +247,6 @@ class _Run:
         if wanted != "" and task is not None:
             task.cancel()
 
-    async def _count(self, source: Source, low: int, high: int, before: list[Interval]) -> None:
-        """Count what this job brought: what lies in its range and was not cached before."""
-
-        def count() -> tuple[int, int]:
-            total = media = 0
-            for start, end in intervals.holes(before, low, high):
-                there = Message.objects.filter(
-                    id__gte=source.scope.key(start), id__lte=source.scope.key(end), deleted=False
-                )
-                total += there.count()
-                media += there.exclude(category="").count()
-            return total, media
-
-        total, media = await loop.read(count)
-        await self._save(
-            messages_downloaded=max(self.base, total) if self.base else total,
-            messages_with_media=media,
-        )
-
     def _skip(self, found: list[tuple[int, str]]) -> None:
         for message_id, reason in found:
             if len(self.skipped) < MAX_SKIPPED:
@@ -299,6 +296,18 @@ class _Run:
             )
 
         await _write(give_back)
+
+
+def _count(scope: ChatScope, parts: list[Interval]) -> tuple[int, int]:
+    """Return how many messages lie in parts of a chat, and how many of them with media."""
+    total = media = 0
+    for start, end in parts:
+        there = Message.objects.filter(
+            id__gte=scope.key(start), id__lte=scope.key(end), deleted=False
+        )
+        total += there.count()
+        media += there.exclude(category="").count()
+    return total, media
 
 
 async def _write(change: Callable[[], Any]) -> Any:

@@ -411,6 +411,8 @@ class Job(models.Model):
     done_ids = models.BigIntegerField(default=0)
     # Where a re-reading that was cut off goes on: intervals already read, as JSON.
     checkpoint = models.TextField(blank=True)
+    # What it did not bring: intervals cached when it first began, as JSON; blank before that.
+    before = models.TextField(blank=True)
     messages_downloaded = models.BigIntegerField(default=0)
     messages_with_media = models.BigIntegerField(default=0)
     media_downloaded = models.BigIntegerField(default=0)

@@ -10,6 +10,7 @@ from scraper.tests.test_history import channel
 from sessions_app.models import TelegramSession
 from sessions_app.tests.helpers import make_client, make_user
 
+NOON = 1_700_000_000
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -136,6 +137,49 @@ def test_a_job_of_a_dead_process_goes_on(rig: Any, ann: Any, client: APIClient) 
     job_runner.adopt()
     rig.wait_until(lambda: Job.objects.get(pk=job.pk).state == JobState.DONE)
     assert Job.objects.get(pk=job.pk).messages_downloaded == 101
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_killed_job_counts_as_one_that_was_not(
+    rig: Any, ann: Any, client: APIClient, refresh: bool
+) -> None:
+    from scraper import job_runner
+
+    chat = rig.world.add_channel("News", rig.person("Bob"), username="the_news", date=NOON)
+    photo = rig.world.add_photo()
+    for number in range(2, 501):
+        media = None if number % 10 else photo
+        rig.world.post(chat, chat, f"post {number}", date=NOON + number, media=media)
+    session = TelegramSession.objects.get(name="ann")
+    assert len(rig.read(session, "@the_news", end=NOON + 100).ids) == 100
+    rig.sandbox.faults.latency(1, method="messages.getHistory")
+    asked = len(rig.pages())
+    wish = {"dialog_id": "@the_news", "media": False, "force_refresh": refresh}
+    number = client.post("/api/v3/jobs", wish, format="json").json()["id"]
+    path = f"/api/v3/jobs/{number}"
+    rig.wait_until(lambda: len(rig.pages()) > asked)
+    assert client.post(f"{path}/pause").json()["state"] == "paused"
+    rig.sandbox.faults.clear()
+    # As one leaves it that is killed before it has written its progress down.
+    rig.read(session, "@the_news", end=NOON + 300)
+    Job.objects.filter(pk=number).update(
+        state=JobState.RUNNING,
+        process="gone.1.1.1",
+        messages_downloaded=7,
+        checkpoint="[[1,300]]" if refresh else "",
+    )
+    job_runner.adopt()
+    rig.wait_until(lambda: client.get(path).json()["state"] == "done")
+    job = client.get(path).json()
+    assert job["messages_downloaded"] == (500 if refresh else 400)
+    assert job["messages_with_media"] == (50 if refresh else 40)
+    # Killed at its very end, with everything there.
+    Job.objects.filter(pk=number).update(state=JobState.RUNNING, process="gone.1.1.1")
+    job_runner.adopt()
+    rig.wait_until(lambda: client.get(path).json()["state"] == "done")
+    again = client.get(path).json()
+    for counter in ("messages_downloaded", "messages_with_media", "media_skipped"):
+        assert again[counter] == job[counter]
 
 
 def test_others_jobs_do_not_exist(rig: Any, ann: Any, client: APIClient) -> None:
