@@ -24,6 +24,7 @@ async def download_all(
     wanted = settings.download_media if run.job.media is None else run.job.media
     if not wanted:
         return
+    await run.forget_skipped_files()
     last = source.scope.key(low) - 1
     end = source.scope.key(high)
     while rows := await loop.read(_absent, source, last, end):

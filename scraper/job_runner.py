@@ -35,6 +35,7 @@ NO_END = 10.0**9
 SAVE_SECONDS = 1.0
 RETRY_FIRST, RETRY_MAX = 1.0, 60.0
 MAX_SKIPPED = 1000
+UNREADABLE = "unreadable"
 
 _running: dict[int, "asyncio.Task[None]"] = {}
 loop.on_stop(_running.clear)
@@ -210,7 +211,6 @@ class _Run:
             progress = self._progress(demand, low, high)
             demand.close()  # first: a second cancellation ends the saving
             await self._save(**progress)
-        self._skip([(number, "unreadable") for number in demand.unreadable])
 
     async def _watch(self, demand: Demand, low: int, high: int) -> None:
         """Write the progress down, and look whether the job is still wanted."""
@@ -229,6 +229,9 @@ class _Run:
             await self.stop_if_unwanted()
 
     def _progress(self, demand: Demand, low: int, high: int) -> dict[str, Any]:
+        # At once: what is covered is not read again, by no later run either.
+        self._skip([(number, UNREADABLE) for number in demand.unreadable])
+        demand.unreadable.clear()
         covered = intervals.clip(demand.fill.covered, low, high)
         found: dict[str, Any] = {
             "done_ids": intervals.size(covered),
@@ -251,6 +254,11 @@ class _Run:
         for message_id, reason in found:
             if len(self.skipped) < MAX_SKIPPED:
                 self.skipped.append({"message_id": message_id, "reason": reason})
+
+    async def forget_skipped_files(self) -> None:
+        """Begin with the files anew: those that were left out are left out, and noted, again."""
+        self.skipped = [each for each in self.skipped if each["reason"] == UNREADABLE]
+        await self._save(media_skipped=0, skipped=json.dumps(self.skipped).decode())
 
     async def skip(self, message_id: int, reason: str) -> None:
         """Note a file that was left out."""

@@ -1,10 +1,12 @@
 """Jobs: what they bring, pausing, resuming, floods, and the routes over them."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from sandbox.world.raw import Raw
 from scraper.models import Job, JobState
 from scraper.tests.test_history import channel
 from sessions_app.models import TelegramSession
@@ -180,6 +182,42 @@ def test_a_killed_job_counts_as_one_that_was_not(
     again = client.get(path).json()
     for counter in ("messages_downloaded", "messages_with_media", "media_skipped"):
         assert again[counter] == job[counter]
+
+
+def test_what_is_skipped_is_noted_once(rig: Any, ann: Any, client: APIClient) -> None:
+    from scraper import job_runner, runtime_settings
+
+    chat = rig.world.add_channel("News", rig.person("Bob"), username="the_news", date=NOON)
+    media = dict.fromkeys((2, 3, 5, 6), rig.world.add_photo())
+    media[4] = Raw(b"\x0d\xf0\xad\x0bstrange")
+    for number in range(2, 151):
+        rig.world.post(chat, chat, f"post {number}", date=NOON + number, media=media.get(number))
+    runtime_settings.update({"download_file_types": {"photos": False}})
+    wish = {"dialog_id": "@the_news", "media": True}
+    number = client.post("/api/v3/jobs", wish, format="json").json()["id"]
+    path = f"/api/v3/jobs/{number}"
+    rig.wait_until(lambda: client.get(path).json()["state"] == "done")
+    job = client.get(path).json()
+    Job.objects.filter(pk=number).update(state=JobState.RUNNING, process="gone.1.1.1")
+    job_runner.adopt()
+    rig.wait_until(lambda: client.get(path).json()["state"] == "done")
+    again = client.get(path).json()
+    assert again["media_skipped"] == job["media_skipped"] == 4
+    assert again["skipped"] == job["skipped"]
+    assert sorted(each["message_id"] for each in job["skipped"]) == [2, 3, 4, 5, 6]
+
+
+def test_what_is_unreadable_is_noted_with_the_progress() -> None:
+    """A job that is killed or paused afterwards does not read it again."""
+    from scraper import job_runner
+
+    run: Any = job_runner._Run(1)
+    demand: Any = SimpleNamespace(
+        fill=SimpleNamespace(covered=[(1, 9)]), messages=9, unreadable=[4]
+    )
+    for _ in range(2):
+        assert run._progress(demand, 1, 9)["done_ids"] == 9
+        assert run.skipped == [{"message_id": 4, "reason": "unreadable"}]
 
 
 def test_others_jobs_do_not_exist(rig: Any, ann: Any, client: APIClient) -> None:
