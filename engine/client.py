@@ -99,6 +99,7 @@ class HubClient(TelegramClient):
             base_logger=telethon_logger,
         )
         self.wiring = wiring
+        self._authorized: bool | None = None
         self._message_box = Box(self._log["messagebox"])
         self._sender = Sender(
             self.session.auth_key,
@@ -238,12 +239,17 @@ class HubClient(TelegramClient):
 
     async def _on_login(self, user: Any) -> Any:
         self.session.account_id = user.id
-        if self._no_updates:
-            self._mb_entity_cache.set_self_user(user.id, user.bot, user.access_hash)
-            self._authorized = True
-        else:
-            await super()._on_login(user)
-        await self.wiring.on_login(user.id)
+        try:
+            if self._no_updates:
+                self._mb_entity_cache.set_self_user(user.id, user.bot, user.access_hash)
+                self._authorized = True
+            else:
+                await super()._on_login(user)
+            await self.wiring.on_login(user.id)
+        except BaseException:
+            # Telethon believes it too early; the next `get_me` is to take the login up.
+            self._authorized = None
+            raise
         return user
 
     async def _handle_auto_reconnect(self) -> None:

@@ -36,6 +36,7 @@ async def status() -> ConnectionDict:
 async def get_me() -> UserDict:
     """Return the user that the session is logged in as; always asks Telegram.
 
+    A login whose answer was lost is taken up: updates flow after it as after any other.
     Raises NotAuthorized when the session is not, or no longer, logged in.
     Source: https://core.telegram.org/method/users.getUsers
     """

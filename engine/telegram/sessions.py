@@ -49,6 +49,9 @@ async def get_me(client: TelegramClient) -> UserDict:
         raise NotAuthorized()
     me: Any = found[0]
     client._mb_entity_cache.set_self_user(me.id, me.bot, me.access_hash)
+    if client._authorized is None:
+        # Telegram let it in, and whoever had asked for that died before the answer.
+        await client._on_login(me)
     return convert.user_dict(me)
 
 

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 from rest_framework.test import APIClient
 
+from core.models import Event
+from engine import telegram
+from engine.methods import sessions
 from sandbox import Sandbox
-from sessions_app.models import SessionState, TelegramSession
+from sessions_app.models import LoginState, LoginStep, SessionState, TelegramSession
 from sessions_app.tests.helpers import make_client
 from tests.hub import wait_until
 
@@ -86,6 +89,32 @@ def test_the_cloud_password_wrong_then_right(client: APIClient, sandbox: Sandbox
     assert (refused.status_code, refused.json()["code"]) == (400, "password_hash_invalid")
     answer = post(client, "/login/password", session_id="a", password="correct horse")
     assert answer.json()["status"] == "success", answer.content
+
+
+@pytest.mark.parametrize("engine_died", [True, False])
+def test_a_login_whose_process_died_is_taken_up(
+    client: APIClient, sandbox: Sandbox, engine_died: bool
+) -> None:
+    john = sandbox.world.add_user(phone=PHONE, first_name="John")
+    jane = sandbox.world.add_user(phone="+15550800002", first_name="Jane")
+    post(client, "/login/start", session_id="a", phone_number=PHONE)
+    session = TelegramSession.objects.get()
+    # Telegram lets it in, and nobody here hears of it.
+    [authorization] = sandbox.world.authorizations.values()
+    sandbox.world.log_in(authorization, john)
+    if engine_died:
+        telegram.call(session.pk, sessions.disconnect)
+    LoginState.objects.update(step=LoginStep.CHECKING, step_before=LoginStep.WAIT_CODE, process="")
+    answer = post(client, "/login/code", session_id="a", phone_code="0")
+    assert answer.json()["status"] == "success", answer.content
+    assert answer.json()["user"]["id"] == john.id
+    [listed] = client.get("/sessions").json()["sessions"]
+    assert listed["is_connected"] and listed["is_authenticated"]
+    status = telegram.call(session.pk, sessions.status)
+    assert status["connected"] and status["authorized"] and status["user_id"] == john.id
+    sandbox.world.post(jane, john, "Are you there?")
+    event = wait_until(lambda: Event.objects.filter(kind="message.new").first())
+    assert event.data["message"]["message"] == "Are you there?"
 
 
 def test_a_number_without_an_account(client: APIClient, sandbox: Sandbox) -> None:
