@@ -86,9 +86,14 @@ class RefusalFilter(logging.Filter):
         status, request = getattr(record, "status_code", 0), getattr(record, "request", None)
         if request is None or not 400 <= status < 500:
             return True
+        if not logging.getLogger().isEnabledFor(logging.INFO):
+            return False
         record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg, record.args = "%s %s: %d", (request.method, request.path, status)
-        return logging.getLogger().isEnabledFor(logging.INFO)
+        # First what strangers made: of `/login/password: 409` the status would be hidden.
+        record.msg, record.args = f"{request.method} {request.path}", ()
+        redact_record(record)
+        record.msg = f"{record.msg}: {status}"
+        return True
 
 
 _plain = logging.Formatter()

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+from urllib.parse import quote
 
 import pytest
 
@@ -79,6 +80,20 @@ def test_it_works(stream):
 def test_a_refusal_is_a_line_that_says_what_was_called(stream, client):
     client.get("/nowhere", HTTP_X_REQUEST_ID="request-1")
     assert stream.getvalue().endswith(" INFO django.request [request-1] GET /nowhere: 404\n")
+
+
+@pytest.mark.parametrize("path", ["/no/password", "/no/token", "/no/secret", "/no/100%"])
+def test_a_refusal_keeps_its_status(stream, client, path):
+    client.post(path.replace("%", "%25"))
+    assert stream.getvalue().endswith(f" POST {path}: 404\n")
+
+
+@pytest.mark.parametrize("path", ["/password: hunter2", "/password=409abc", '/"password": "x"'])
+def test_a_refusal_hides_what_its_path_tells(stream, client, path):
+    client.get(quote(path))
+    name = path[: path.index("d") + 1]
+    assert f" GET {name}" in stream.getvalue()
+    assert stream.getvalue().endswith("[hidden]: 404\n")
 
 
 def test_refusals_are_no_warnings(stream, client):
