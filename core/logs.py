@@ -89,6 +89,8 @@ class RefusalFilter(logging.Filter):
         if not logging.getLogger().isEnabledFor(logging.INFO):
             return False
         record.levelno, record.levelname = logging.INFO, "INFO"
+        # A 403 of the admin, say, comes with the whole way to where it was raised.
+        record.exc_info = record.exc_text = record.stack_info = None
         # First what strangers made: of `/login/password: 409` the status would be hidden.
         record.msg, record.args = f"{request.method} {request.path}", ()
         redact_record(record)

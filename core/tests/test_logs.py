@@ -7,6 +7,10 @@ import threading
 from urllib.parse import quote
 
 import pytest
+from django.core.exceptions import PermissionDenied
+from django.core.handlers.exception import response_for_exception
+from django.http import HttpResponse
+from django.utils.log import log_response
 
 from core import logs
 from core.logs import JSONFormatter, RedactingFilter, TextFormatter, redact
@@ -94,6 +98,23 @@ def test_a_refusal_hides_what_its_path_tells(stream, client, path):
     name = path[: path.index("d") + 1]
     assert f" GET {name}" in stream.getvalue()
     assert stream.getvalue().endswith("[hidden]: 404\n")
+
+
+def test_a_refusal_has_no_traceback(stream, rf):
+    response = response_for_exception(rf.get("/admin/x/1/delete/"), PermissionDenied("no"))
+    assert response.status_code == 403
+    assert stream.getvalue().endswith(" GET /admin/x/1/delete/: 403\n")
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_failure_has_its_traceback(stream, rf):
+    request, response = rf.get("/x"), HttpResponse(status=500)
+    try:
+        raise ValueError("password=hunter2")
+    except ValueError as error:
+        log_response("Failed", response=response, request=request, exception=error)
+    assert "ValueError" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
 
 
 def test_refusals_are_no_warnings(stream, client):
