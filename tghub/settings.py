@@ -349,8 +349,24 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
         "django.request": {"filters": ["refusals"]},
-        # With a traceback for each request to a wrong Host, which `django.request` tells of too.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Errors with a traceback otherwise. Filters do not pass on to the loggers below.
+        **{
+            f"django.security.{name}": {"filters": ["refusals"]}
+            for name in (
+                "DisallowedHost",
+                "DisallowedModelAdminLookup",
+                "DisallowedModelAdminToField",
+                "DisallowedRedirect",
+                "InvalidSessionKey",
+                "RequestDataTooBig",
+                "SuspiciousFileOperation",
+                "SuspiciousMultipartForm",
+                "SuspiciousOperation",
+                "SuspiciousSession",
+                "TooManyFieldsSent",
+                "TooManyFilesSent",
+            )
+        },
         # Where the hub listens stands in its `ready:` line.
         "daphne.server": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"},
         # Losing a connection is ordinary, and the engine's supervisor tells of it.

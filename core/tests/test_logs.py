@@ -7,7 +7,14 @@ import threading
 from urllib.parse import quote
 
 import pytest
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.exceptions import DisallowedModelAdminToField
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+)
 from django.core.handlers.exception import response_for_exception
 from django.http import HttpResponse
 from django.utils.log import log_response
@@ -104,6 +111,22 @@ def test_a_refusal_has_no_traceback(stream, rf):
     response = response_for_exception(rf.get("/admin/x/1/delete/"), PermissionDenied("no"))
     assert response.status_code == 403
     assert stream.getvalue().endswith(" GET /admin/x/1/delete/: 403\n")
+    assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (DisallowedHost, 400),
+        (DisallowedModelAdminToField, 400),
+        (RequestDataTooBig, 413),
+        (SuspiciousOperation, 400),
+        (TooManyFieldsSent, 400),
+    ],
+)
+def test_a_suspicious_request_is_a_refusal_too(stream, rf, error, status):
+    assert response_for_exception(rf.post("/x"), error("no")).status_code == status
+    assert stream.getvalue().endswith(f" POST /x: {status}\n")
     assert stream.getvalue().count("\n") == 1
 
 
