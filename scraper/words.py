@@ -18,15 +18,23 @@ _UNSPACED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u1100-\u11ff"
     "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
-_RUN = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
+# Vowel signs and viramas of India's scripts are parts of words, though they are no letters.
+_SIGNS = "\u0900-\u0963\u0966-\u096f\u0971-\u0df3"
+_RUN = re.compile(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_SIGNS}])+")
+# Accents, Hebrew points, Arabic vowel marks and the tatweel: with or without them it is one word.
+_ACCENTS = re.compile(
+    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"
+    "\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]+"
+)
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 _TERM = re.compile(r'(-?)(?:"([^"]*)"|([^\s"]+))')
 
 
 def fold(text: str) -> str:
-    """Return the text without case, accents and differences of width."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    kept = "".join(c for c in decomposed if not "\u0300" <= c <= "\u036f")
+    """Return the text without case, accents and differences of width and style."""
+    # First apart, then small: styled letters have no case, what they stand for has.
+    small = unicodedata.normalize("NFKD", text).casefold()
+    kept = _ACCENTS.sub("", unicodedata.normalize("NFKD", small))
     # Hangul and kana come apart when decomposed: put them together again.
     return unicodedata.normalize("NFC", kept)
 

@@ -182,6 +182,19 @@ def test_malformed_queries_find_nothing(library: Library) -> None:
         assert library.find(query) == [], query
 
 
+def test_scripts_with_signs_and_styles(library: Library) -> None:
+    texts = ["हिन्दी की किताब", "हिन्दी का घर", "مُحَمَّد", "𝗕𝗥𝗘𝗔𝗞𝗜𝗡𝗚 news", "বাংলা"]
+    library.chat(*texts)
+    assert library.find("की") == ["हिन्दी की किताब"]
+    assert sorted(library.find("हिन्दी")) == sorted(texts[:2])
+    assert library.find("محمد") == library.find("مُحَمَّد") == ["مُحَمَّد"]
+    assert library.find("বাংলা") == ["বাংলা"]
+    [hindi] = library.answer("की")["results"]
+    assert hindi["highlight"] == "हिन्दी <mark>की</mark> किताब"
+    [styled] = library.answer("breaking")["results"]
+    assert styled["highlight"] == "<mark>𝗕𝗥𝗘𝗔𝗞𝗜𝗡𝗚</mark> news"
+
+
 def test_any_query_is_safe(library: Library) -> None:
     library.chat("some words 東京 to look for", "x")
 
