@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sandbox.world.blobs import Blob
 from scraper.file_headers import (
     INLINE_TYPES,
+    ByteRange,
     RangeNotSatisfiable,
     content_type,
     disposition,
@@ -172,6 +173,15 @@ def test_any_type_is_made_safe(declared: str) -> None:
     kind = content_type(declared)
     assert kind.isascii() and kind.isprintable()
     assert not kind.startswith(("text/html", "image/svg", "application/xhtml"))
+
+
+def test_ranges_longer_than_any_file() -> None:
+    end = "9" * 900
+    assert parse_range(f"bytes=10-{end}", 100) == ByteRange(10, 100)
+    assert parse_range(f"bytes=-{end}", 100) == ByteRange(0, 100)
+    for size in (100, 0):
+        with pytest.raises(RangeNotSatisfiable):
+            parse_range(f"bytes={end}-", size)
 
 
 @given(st.text(max_size=40) | st.from_regex(r"bytes=\d*-\d*"), st.integers(0, 10**12) | st.none())
