@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -184,7 +183,6 @@ def test_the_data_directory_is_private(make_hub: Callable[..., Hub]) -> None:
         assert os.stat(hub.data_dir / name).st_mode & 0o077 == 0, name
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_leaves_the_port_to_the_settings_unless_it_is_given() -> None:
     def told(*words: str, **variables: str) -> str:
         done = subprocess.run(
