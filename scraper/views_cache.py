@@ -38,7 +38,7 @@ class CacheSearchInput(PeriodSerializer):
     )
     media_type = serializers.ListField(
         child=serializers.RegexField(
-            rf"any|none|{'|'.join(FILE_TYPES)}|MessageMedia[A-Za-z]{{1,50}}",
+            rf"\A(?:any|none|{'|'.join(FILE_TYPES)}|MessageMedia[A-Za-z]{{1,50}})\Z",
             error_messages={"invalid": "There is no such type of media."},
         ),
         required=False,

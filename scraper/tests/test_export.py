@@ -113,8 +113,10 @@ def test_a_stranger_exports_nothing(scene: Any, rig: Any) -> None:
     assert found.json()["results"] == []
     assert Web("eve").get(f"/api/v3/search/cache?q=canary&dialog={private.peer}", eve).status == 404
     mine = scene.web.get("/api/v3/search/cache?q=canary", scene.session)
-    wrong = scene.web.get("/api/v3/search/cache?q=canary&media_type=foo", scene.session)
-    assert (wrong.status, list(wrong.json()["errors"])) == (400, ["media_type.0"])
+    for kind in ("foo", "anything", "MessageMediaPhoto-x"):
+        url = f"/api/v3/search/cache?q=canary&media_type={kind}"
+        wrong = scene.web.get(url, scene.session)
+        assert (wrong.status, list(wrong.json()["errors"])) == (400, ["media_type.0"]), kind
     assert [each["message"] for each in mine.json()["results"]] == ["canary"]
 
 
